@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target is a few lines here and a script in scripts/. `make` alone lists them.
+
+.PHONY: help up down clean-data build test verify fix sim bench
+
+help:  ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+up:  ## build what changed, start the three nodes of cluster-configs/local/, wait until every partition has a leader
+	@scripts/up.sh
+
+down:  ## stop the nodes that `make up` started; their data stays
+	@scripts/down.sh
+
+clean-data:  ## remove the data of the local cluster (after `make down`)
+	@scripts/clean-data.sh
+
+build:  ## build .build/release/godwit, if it is older than the sources
+	@scripts/build.sh
+
+test:  ## everything that .ci/run runs: unit, simulation and system tests with foreign clients
+	@scripts/test.sh
+
+verify:  ## swift format lint, then `make test`; never writes to the sources
+	@scripts/verify.sh
+
+fix:  ## swift format in place
+	@scripts/fix.sh
+
+sim:  ## the simulation alone: SEEDS=5000 runs that many seeds, SEED=42 replays one
+	@SEEDS="$(SEEDS)" SEED="$(SEED)" scripts/sim.sh
+
+bench:  ## the figures of benchmarks/RESULTS.md
+	@scripts/bench.sh

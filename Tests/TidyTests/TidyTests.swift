@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+/// Reads the whole tree and holds it against the rules of the house.
+@Suite struct TidyTests {
+    private static let root = URL(filePath: #filePath).resolvingSymlinksInPath()
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// Paths of our own files, relative to the root, sorted; nothing that a build made.
+    private static func files(under folders: [String], with suffixes: [String]) -> [String] {
+        folders.flatMap { folder -> [String] in
+            let place = root.appending(path: folder)
+            guard let walk = FileManager.default.enumerator(atPath: place.path()) else { return [] }
+            return walk.compactMap { $0 as? String }
+                .filter { path in
+                    suffixes.contains { path.hasSuffix($0) }
+                        && !path.split(separator: "/").contains { $0.hasPrefix(".build") || $0 == "__pycache__" }
+                }
+                .map { "\(folder)/\($0)" }
+        }
+        .sorted()
+    }
+
+    private static func text(_ path: String) throws -> String {
+        try String(contentsOf: root.appending(path: path), encoding: .utf8)
+    }
+
+    @Test func everyFileKeepsTheRules() throws {
+        let swift = Self.files(under: ["Sources", "Tests", "benchmarks"], with: [".swift", ".c", ".h", ".py"])
+        try #require(swift.count > 5, "the tree was not found under \(Self.root.path())")
+        let complaints = try (["Package.swift"] + swift)
+            .filter { FileManager.default.fileExists(atPath: Self.root.appending(path: $0).path()) }
+            .flatMap { Rules.complaints(path: $0, text: try Self.text($0)) }
+        let count = complaints.count
+        #expect(count == 0, "\(complaints.joined(separator: "\n"))")
+    }
+
+    @Test func everyScriptStopsAtItsFirstFailure() throws {
+        for path in Self.files(under: ["scripts", ".ci", "benchmarks"], with: [".sh", "/run"]) {
+            let text = try Self.text(path)
+            let isStrict = text.contains("set -euo pipefail")
+            let isLicensed = text.contains("SPDX-License-Identifier: Apache-2.0")
+            #expect(isStrict, "\(path): say `set -euo pipefail`")
+            #expect(isLicensed, "\(path): name the licence")
+        }
+    }
+
+    @Test func noTargetIsEmpty() throws {
+        for (kind, needed) in [("Sources", ["modulemap", ".swift", ".c"]), ("Tests", [".swift"])] {
+            let folder = Self.root.appending(path: kind)
+            for target in try FileManager.default.contentsOfDirectory(atPath: folder.path()).sorted() {
+                let files = Self.files(under: ["\(kind)/\(target)"], with: needed)
+                let isEmpty = files.isEmpty
+                #expect(!isEmpty, "\(kind)/\(target) holds nothing")
+                if kind == "Tests", !isEmpty {
+                    let texts = try files.map(Self.text)
+                    let tests = texts.contains { $0.contains("@Test") }
+                    #expect(tests, "\(kind)/\(target) tests nothing")
+                }
+            }
+        }
+    }
+
+    @Test func everyTargetIsInTheManifestAndEveryPureOneExists() throws {
+        let manifest = try Self.text("Package.swift")
+        for kind in ["Sources", "Tests"] {
+            let folder = Self.root.appending(path: kind)
+            for target in try FileManager.default.contentsOfDirectory(atPath: folder.path()).sorted() {
+                let isNamed = manifest.contains("\"\(target)\"")
+                #expect(isNamed, "\(kind)/\(target) is not in Package.swift: it is never built")
+            }
+        }
+        for target in Rules.pureTargets.keys.sorted() {
+            let exists = FileManager.default.fileExists(atPath: Self.root.appending(path: "Sources/\(target)").path())
+            #expect(exists, "Rules.pureTargets names \(target), which is no target")
+        }
+    }
+
+    @Test func nothingThatABuildMakesIsTracked() throws {
+        guard FileManager.default.fileExists(atPath: Self.root.appending(path: ".git").path()) else { return }
+        let git = Process()
+        git.executableURL = URL(filePath: "/usr/bin/env")
+        git.arguments = ["git", "-C", Self.root.path(), "ls-files"]
+        let output = Pipe()
+        git.standardOutput = output
+        try git.run()
+        let listed = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        git.waitUntilExit()
+        try #require(git.terminationStatus == 0, "git ls-files failed")
+        for path in listed.split(separator: "\n") {
+            let parts = path.split(separator: "/")
+            let built = parts.contains { $0.hasPrefix(".build") || $0 == "__pycache__" || $0 == "Package.resolved" }
+            let binary = [".o", ".so", ".a", ".pyc", ".jar"].contains { path.hasSuffix($0) }
+            #expect(!built && !binary, "\(path) is made by a build: take it out of git")
+            let size = try? Self.root.appending(path: String(path)).resourceValues(forKeys: [.fileSizeKey]).fileSize
+            #expect((size ?? 0) <= 1 << 20, "\(path) is larger than 1 MiB")
+        }
+    }
+}
