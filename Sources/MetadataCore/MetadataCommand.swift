@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import LogModel
+public import Settings
+
+/// One step of the cluster's life, complete: whoever proposes it has already drawn ids and chosen placements, so that
+/// applying it needs nothing but the state.
+public enum MetadataCommand: Hashable, Sendable {
+    case formCluster(ClusterID)
+    /// A node introduces itself, at first or with something changed.
+    case registerNode(NodeRegistration)
+    case createTopic(NewTopic)
+    case deleteTopic(TopicID)
+    case createPartitions(AddedPartitions)
+    /// Replaces all overrides of a topic.
+    case alterTopicConfigs(TopicID, TopicConfigs)
+}
+
+/// A topic that is to be.
+public struct NewTopic: Hashable, Sendable {
+    public var id: TopicID
+    public var name: TopicName
+    public var partitions: [PartitionPlacement]
+    public var configs: TopicConfigs
+    public var created: Timestamp
+
+    public init(
+        id: TopicID, name: TopicName, partitions: [PartitionPlacement], configs: TopicConfigs, created: Timestamp
+    ) {
+        self.id = id
+        self.name = name
+        self.partitions = partitions
+        self.configs = configs
+        self.created = created
+    }
+}
+
+/// Partitions that are to follow a topic's last one.
+public struct AddedPartitions: Hashable, Sendable {
+    public var topic: TopicID
+    /// How many partitions the topic had when these were planned. With another number they are refused.
+    public var after: Int
+    public var partitions: [PartitionPlacement]
+
+    public init(topic: TopicID, after: Int, partitions: [PartitionPlacement]) {
+        self.topic = topic
+        self.after = after
+        self.partitions = partitions
+    }
+}
+
+/// What a command did.
+public enum MetadataChange: Hashable, Sendable {
+    case clusterFormed(ClusterID)
+    /// `previous` is what the node had said before; another `directory` there means that it has lost its disk.
+    case nodeRegistered(NodeRegistration, previous: NodeRegistration?)
+    case topicCreated(Topic)
+    case topicDeleted(Topic)
+    /// `from` is the index of the first new partition.
+    case partitionsCreated(Topic, from: Int)
+    case topicConfigsAltered(Topic)
+    /// The state said so already: a proposal came twice.
+    case nothing
+    /// The offset lies before the state's end: a log is being read again after a snapshot.
+    case alreadyApplied
+    /// The state forbids it. Nothing has changed.
+    case refused(MetadataRefusal)
+}
+
+/// Why a command was refused when its turn came, because another one came first.
+public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    case clusterAlreadyFormed(ClusterID)
+    case clusterNotFormed
+    case topicAlreadyExists(TopicName)
+    /// A topic differs from the new one only in `.` and `_`.
+    case topicNameCollides(with: TopicName)
+    case topicIDInUse(TopicID)
+    case unknownTopic(TopicID)
+    case unknownNode(NodeID)
+    /// No partitions, no replicas, a node twice, or too many of either.
+    case invalidPlacement
+    /// The topic has another number of partitions than was thought.
+    case partitionCountChanged(now: Int)
+
+    public var description: String {
+        switch self {
+        case .clusterAlreadyFormed(let id): "the cluster has formed already, as \(id)"
+        case .clusterNotFormed: "the cluster has not formed yet"
+        case .topicAlreadyExists(let name): "topic '\(name)' already exists"
+        case .topicNameCollides(let name): "the name collides with existing topic '\(name)'"
+        case .topicIDInUse(let id): "topic id \(id) is in use"
+        case .unknownTopic(let id): "there is no topic with id \(id)"
+        case .unknownNode(let node): "node \(node.rawValue) has not registered"
+        case .invalidPlacement: "the placement of replicas is invalid"
+        case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
+        }
+    }
+}
+
+/// Why bytes are no command, or no snapshot.
+public enum MetadataDecodingError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Written by a later version of Godwit.
+    case unknownVersion(UInt8)
+    /// A kind of command that this version does not know.
+    case unknownCommand(UInt8)
+    case truncated
+    case trailingBytes(Int)
+    /// A count or length beyond its bound.
+    case tooLarge(String)
+    /// A part that breaks its own rules.
+    case malformed(String)
+
+    public var description: String {
+        switch self {
+        case .unknownVersion(let version): "version \(version) of the metadata format is unknown"
+        case .unknownCommand(let kind): "metadata command \(kind) is unknown"
+        case .truncated: "the bytes end too early"
+        case .trailingBytes(let count): "\(count) bytes follow the end"
+        case .tooLarge(let part): "\(part) is beyond its bound"
+        case .malformed(let part): "\(part) is malformed"
+        }
+    }
+}

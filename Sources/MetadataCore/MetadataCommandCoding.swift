@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import Settings
+
+extension MetadataCommand {
+    private enum Kind: UInt8 {
+        case formCluster = 1
+        case registerNode = 2
+        case createTopic = 3
+        case deleteTopic = 4
+        case createPartitions = 5
+        case alterTopicConfigs = 6
+    }
+
+    /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
+    ///
+    /// - Complexity: O(*n*) in partitions and configs.
+    public func encode() -> [UInt8] {
+        var writer = MetadataWriter()
+        writer.byte(metadataVersion)
+        switch self {
+        case .formCluster(let id):
+            writer.byte(Kind.formCluster.rawValue)
+            writer.fixed(id.high)
+            writer.fixed(id.low)
+        case .registerNode(let node):
+            writer.byte(Kind.registerNode.rawValue)
+            writer.registration(node)
+        case .createTopic(let topic):
+            writer.byte(Kind.createTopic.rawValue)
+            writer.id(topic.id)
+            writer.text(topic.name.rawValue)
+            writer.placements(topic.partitions)
+            writer.configs(topic.configs)
+            writer.fixed(UInt64(bitPattern: topic.created.milliseconds))
+        case .deleteTopic(let id):
+            writer.byte(Kind.deleteTopic.rawValue)
+            writer.id(id)
+        case .createPartitions(let added):
+            writer.byte(Kind.createPartitions.rawValue)
+            writer.id(added.topic)
+            writer.count(added.after)
+            writer.placements(added.partitions)
+        case .alterTopicConfigs(let id, let configs):
+            writer.byte(Kind.alterTopicConfigs.rawValue)
+            writer.id(id)
+            writer.configs(configs)
+        }
+        return writer.bytes
+    }
+
+    /// Reads what `encode` wrote.
+    ///
+    /// - Complexity: O(*n*) in bytes.
+    public init(decoding bytes: [UInt8]) throws(MetadataDecodingError) {
+        var reader = MetadataReader(bytes)
+        let version = try reader.byte()
+        guard version == metadataVersion else { throw .unknownVersion(version) }
+        let raw = try reader.byte()
+        guard let kind = Kind(rawValue: raw) else { throw .unknownCommand(raw) }
+        switch kind {
+        case .formCluster:
+            self = .formCluster(ClusterID(high: try reader.fixed(), low: try reader.fixed()))
+        case .registerNode:
+            self = .registerNode(try reader.registration())
+        case .createTopic:
+            let id = try reader.topicID()
+            let name = try reader.topicName()
+            let partitions = try reader.placements()
+            let configs = try reader.configs()
+            let created = try reader.timestamp()
+            self = .createTopic(
+                NewTopic(id: id, name: name, partitions: partitions, configs: configs, created: created))
+        case .deleteTopic:
+            self = .deleteTopic(try reader.topicID())
+        case .createPartitions:
+            let id = try reader.topicID()
+            let after = try reader.varint()
+            guard after <= UInt64(MetadataBounds.partitions) else { throw .tooLarge("a count of partitions") }
+            let partitions = try reader.placements()
+            self = .createPartitions(AddedPartitions(topic: id, after: Int(after), partitions: partitions))
+        case .alterTopicConfigs:
+            self = .alterTopicConfigs(try reader.topicID(), try reader.configs())
+        }
+        try reader.finish()
+    }
+}

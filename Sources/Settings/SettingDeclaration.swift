@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A setting whatever its type, and its place in `NodeSettings`.
+public struct SettingDeclaration: Sendable {
+    public let name: String
+    public let summary: String
+    /// The initial value as an operator would write it; empty when there is none.
+    public let initialText: String
+    public let boundsText: String
+    public let change: SettingChange
+    public let isRequired: Bool
+    /// Whether a file may also write it as a sequence.
+    public let isList: Bool
+    private let assignment: @Sendable (String, inout NodeSettings) throws(SettingError) -> Void
+    private let reading: @Sendable (NodeSettings) -> String
+
+    init<Value>(_ setting: Setting<Value>, _ place: any WritableKeyPath<NodeSettings, Value> & Sendable) {
+        name = setting.name
+        summary = setting.summary
+        initialText = setting.initial.settingText
+        boundsText = setting.boundsText
+        change = setting.change
+        isRequired = setting.isRequired
+        isList = Value.isList
+        assignment = { (text, settings) throws(SettingError) in
+            settings[keyPath: place] = try setting.parse(text)
+        }
+        reading = { $0[keyPath: place].settingText }
+    }
+
+    /// Reads `text` into its place.
+    public func assign(_ text: String, in settings: inout NodeSettings) throws(SettingError) {
+        try assignment(text, &settings)
+    }
+
+    /// The value in `settings`, as an operator would write it.
+    public func text(in settings: NodeSettings) -> String { reading(settings) }
+
+    /// The declaration named `name`.
+    public static func named(_ name: String) -> SettingDeclaration? { byName[name] }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+    /// Every setting, in the order of the table that `--explain` prints.
+    public static let all: [SettingDeclaration] = [
+        SettingDeclaration(.nodeID, \.node.id),
+        SettingDeclaration(.nodeData, \.node.data),
+        SettingDeclaration(.nodeRack, \.node.rack),
+        SettingDeclaration(.nodeShards, \.node.shards),
+        SettingDeclaration(.kafkaListen, \.kafka.listen),
+        SettingDeclaration(.kafkaAdvertise, \.kafka.advertise),
+        SettingDeclaration(.peerListen, \.peer.listen),
+        SettingDeclaration(.peerAdvertise, \.peer.advertise),
+        SettingDeclaration(.clusterVoters, \.voters),
+        SettingDeclaration(.outputLevel, \.output.level),
+        SettingDeclaration(.outputFormat, \.output.format),
+        SettingDeclaration(.autoCreateTopics, \.topics.autoCreate),
+        SettingDeclaration(.defaultPartitions, \.topics.defaultPartitions),
+        SettingDeclaration(.defaultReplicationFactor, \.topics.defaultReplicationFactor),
+        SettingDeclaration(.topicsMax, \.topics.topicsMax),
+        SettingDeclaration(.partitionsMax, \.topics.partitionsMax),
+        SettingDeclaration(.partitionsPerTopicMax, \.topics.partitionsPerTopicMax),
+        SettingDeclaration(.partitionsPerRequestMax, \.topics.partitionsPerRequestMax),
+        SettingDeclaration(.segmentBytes, \.storage.segmentBytes),
+        SettingDeclaration(.tailBytes, \.storage.tailBytes),
+        SettingDeclaration(.checkpointInterval, \.storage.checkpointInterval),
+        SettingDeclaration(.retentionInterval, \.storage.retentionInterval),
+        SettingDeclaration(.diskThreads, \.storage.threads),
+        SettingDeclaration(.electionTimeout, \.raft.electionTimeout),
+        SettingDeclaration(.heartbeatInterval, \.raft.heartbeatInterval),
+        SettingDeclaration(.reconnectDelay, \.raft.reconnectDelay),
+        SettingDeclaration(.appendBytes, \.raft.appendBytes),
+        SettingDeclaration(.appendInflightBytes, \.raft.inflightBytes),
+        SettingDeclaration(.appendInflight, \.raft.inflightAppends),
+        SettingDeclaration(.leaderBalanceInterval, \.raft.leaderBalanceInterval),
+        SettingDeclaration(.connectionsMax, \.connections.max),
+        SettingDeclaration(.connectionsMaxPerIP, \.connections.maxPerIP),
+        SettingDeclaration(.connectionsAcceptRate, \.connections.acceptRate),
+        SettingDeclaration(.connectionIdleTimeout, \.connections.idleTimeout),
+        SettingDeclaration(.connectionStallTimeout, \.connections.stallTimeout),
+        SettingDeclaration(.connectionRequestsInflight, \.connections.requestsInflight),
+        SettingDeclaration(.responseBacklog, \.connections.responseBacklog),
+        SettingDeclaration(.requestBytesMax, \.requests.bytesMax),
+        SettingDeclaration(.requestBytesInflight, \.requests.bytesInflight),
+        SettingDeclaration(.messageBytesMax, \.requests.messageBytesMax),
+        SettingDeclaration(.decompressedBytesMax, \.requests.decompressedBytesMax),
+        SettingDeclaration(.produceWaitMax, \.requests.produceWaitMax),
+        SettingDeclaration(.clientIDBytesMax, \.requests.clientIDBytesMax),
+        SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
+        SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
+        SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
+    ]
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Kafka's topic configs (TopicConfig.java of 4.x), each once. Defaults are Kafka's.
+
+extension TopicConfig {
+    public static let maxMessageBytes = TopicConfig(
+        "max.message.bytes", .int, "1048588", .range(0...(1 << 30)), synonym: "message.bytes.max",
+        "The longest record batch accepted, as it is stored (after compression), in bytes.")
+
+    public static let minInsyncReplicas = TopicConfig(
+        "min.insync.replicas", .int, "1", .range(1...Int64(Int16.max)),
+        "How many replicas must be alive for a produce with acks=all to be taken. Whatever it is, such a produce is "
+            + "answered only when a majority of the replicas has it on disk.")
+
+    public static let retentionMilliseconds = TopicConfig(
+        "retention.ms", .long, "604800000", .range(-1...Int64.max),
+        "How old records get before their segment is deleted, in milliseconds; -1 keeps them forever.")
+
+    public static let retentionBytes = TopicConfig(
+        "retention.bytes", .long, "-1", .range(-1...Int64.max),
+        "How long the log of one partition gets before its oldest segments are deleted; -1 is without limit.")
+
+    public static let segmentBytes = TopicConfig(
+        "segment.bytes", .int, "1073741824", .range((16 << 10)...Int64(Int32.max)), synonym: "log.segment.bytes",
+        "How long a segment of the log grows, in bytes. Retention deletes whole segments.")
+
+    public static let segmentMilliseconds = TopicConfig(
+        "segment.ms", .long, "604800000", .range(1...Int64.max),
+        "How old a segment gets before a new one is begun even when it is not full, in milliseconds.")
+
+    public static let indexIntervalBytes = TopicConfig(
+        "index.interval.bytes", .int, "4096", .range(0...Int64(Int32.max)),
+        "How many bytes of records there are for one entry of the offset index.")
+
+    public static let timestampType = TopicConfig(
+        "message.timestamp.type", .string, "CreateTime", .oneOf(["CreateTime", "LogAppendTime"]),
+        "Whether a record's timestamp is the producer's or the time at which the leader appended it.")
+
+    public static let timestampBeforeMax = TopicConfig(
+        "message.timestamp.before.max.ms", .long, "9223372036854775807", .range(0...Int64.max),
+        "How far a record's timestamp may lie in the past, in milliseconds, when the producer gives it.")
+
+    public static let timestampAfterMax = TopicConfig(
+        "message.timestamp.after.max.ms", .long, "3600000", .range(0...Int64.max),
+        "How far a record's timestamp may lie in the future, in milliseconds, when the producer gives it.")
+
+    public static let cleanupPolicy = TopicConfig(
+        "cleanup.policy", .list, "delete",
+        .onlyDefault(reason: "logs are not compacted yet, so only 'delete' is taken"),
+        "What is done with old segments: they are deleted.")
+
+    public static let compressionType = TopicConfig(
+        "compression.type", .string, "producer",
+        .onlyDefault(reason: "batches are stored as the producer compressed them, so only 'producer' is taken"),
+        "The compression of stored batches: the producer's.")
+
+    /// Every config, in the order of their names.
+    public static let all: [TopicConfig] = (working + fixed).sorted { $0.name < $1.name }
+
+    private static let working = [
+        maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
+        indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
+    ]
+
+    private static let fixed =
+        fixedByDesign
+        + [
+            ("delete.retention.ms", .long, "86400000"), ("min.compaction.lag.ms", .long, "0"),
+            ("max.compaction.lag.ms", .long, "9223372036854775807"), ("min.cleanable.dirty.ratio", .double, "0.5"),
+        ].map { (name: String, kind: Kind, initial: String) in
+            TopicConfig(
+                name, kind, initial, .onlyDefault(reason: "logs are not compacted yet"),
+                "Has a meaning only where logs are compacted.")
+        }
+        + [
+            ("remote.storage.enable", .boolean, "false"), ("local.retention.ms", .long, "-2"),
+            ("local.retention.bytes", .long, "-2"), ("remote.log.copy.disable", .boolean, "false"),
+            ("remote.log.delete.on.disable", .boolean, "false"), ("remote.copy.lag.ms", .long, "0"),
+            ("remote.copy.lag.bytes", .long, "0"),
+        ].map { (name: String, kind: Kind, initial: String) in
+            TopicConfig(
+                name, kind, initial, .onlyDefault(reason: "there is no tiered storage yet"),
+                "Has a meaning only with tiered storage.")
+        }
+        + [
+            ("compression.gzip.level", .int, "-1"), ("compression.lz4.level", .int, "9"),
+            ("compression.zstd.level", .int, "3"),
+        ].map { (name: String, kind: Kind, initial: String) in
+            TopicConfig(
+                name, kind, initial, .onlyDefault(reason: "nodes do not compress: producers do, at their own level"),
+                "Has a meaning only where the broker compresses anew.")
+        }
+        + ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"].map { name in
+            TopicConfig(
+                name, .list, "", .onlyDefault(reason: "replication is not throttled by lists of replicas"),
+                "Replicas whose replication is throttled: none.")
+        }
+
+    private static let fixedByDesign = [
+        TopicConfig(
+            "flush.messages", .long, "9223372036854775807",
+            .onlyDefault(reason: "flushing cannot be chosen: records are on disk before acks=all is answered"),
+            "Godwit flushes in groups, always before it answers a produce with acks=all."),
+        TopicConfig(
+            "flush.ms", .long, "9223372036854775807",
+            .onlyDefault(reason: "flushing cannot be chosen: records are on disk before acks=all is answered"),
+            "Godwit flushes in groups, always before it answers a produce with acks=all."),
+        TopicConfig(
+            "file.delete.delay.ms", .long, "60000",
+            .onlyDefault(reason: "a file is deleted when its last reader has closed it, not after a delay"),
+            "Has no effect: a file is deleted when its last reader has closed it."),
+        TopicConfig(
+            "preallocate", .boolean, "false",
+            .onlyDefault(reason: "segments are not preallocated"), "Whether segments are created at full length."),
+        TopicConfig(
+            "segment.index.bytes", .int, "10485760",
+            .onlyDefault(reason: "an index grows with its segment"), "The size of an offset index."),
+        TopicConfig(
+            "segment.jitter.ms", .long, "0",
+            .onlyDefault(reason: "segments are rolled without jitter"),
+            "How much earlier than segment.ms a segment may end, at random."),
+        TopicConfig(
+            "unclean.leader.election.enable", .boolean, "false",
+            .onlyDefault(reason: "Raft never elects a replica that lacks acknowledged records"),
+            "Whether a replica that lacks acknowledged records may lead: never."),
+    ]
+}
