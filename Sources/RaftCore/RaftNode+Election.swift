@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+
+extension RaftNode {
+    // MARK: - Timeouts
+
+    /// The full timeout: a leader may well be alive.
+    private mutating func patientDelay() -> UInt64 {
+        timing.electionTimeout + random.below(timing.electionTimeout)
+    }
+
+    /// The short timeout, for when no leader is known to be alive: by rank, then ever longer up to the full one.
+    mutating func hastyDelay() -> UInt64 {
+        let step = timing.reconnectDelay
+        let everyone = step * UInt64(max(members.voters.count, 1))
+        let growth = min(timing.electionTimeout, everyone << min(attempts, 16))
+        let ranked = step * UInt64(1 + rank)
+        return attempts == 0 ? ranked : growth + ranked + random.below(max(growth / 2, step))
+    }
+
+    /// Our place among the voters that remain without the leader, in an order that starts elsewhere in each group, so
+    /// that the groups of a node that died find different leaders.
+    var rank: Int {
+        let candidates = members.voters.filter { $0 != leader || $0 == id }
+        guard let place = candidates.firstIndex(of: id) else { return candidates.count }
+        let mixed = SplitMix.mix(
+            group.topic.high ^ SplitMix.mix(group.topic.low) ^ UInt64(UInt32(bitPattern: group.index)))
+        let first = Int(mixed % UInt64(candidates.count))
+        return (place - first + candidates.count) % candidates.count
+    }
+
+    mutating func heardLeader() {
+        leaderHeardAt = now
+        leaderLost = false
+        attempts = 0
+        electionDeadline = now.advanced(byNanoseconds: patientDelay())
+    }
+
+    /// Whether the leader was heard within an election timeout.
+    var leaseIsLive: Bool {
+        guard role != .leader, let leaderHeardAt else { return false }
+        return now.nanoseconds(since: leaderHeardAt) < timing.electionTimeout
+    }
+
+    /// A follower's connection to its leader broke: most likely the leader's process died.
+    mutating func followerLostPeer(_ peer: NodeID) {
+        guard role == .follower || role == .preCandidate, peer == leader, !leaderLost else { return }
+        leaderLost = true
+        attempts = 0
+        electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
+    }
+
+    /// Somebody who could vote can be reached now: a group that nobody leads need not wait out its patience.
+    mutating func leaderlessMetPeer(_ peer: NodeID) {
+        let isIdle = role == .preCandidate || (role == .follower && hardState.vote == nil)
+        guard isIdle, leader == nil, members.voters.contains(peer) else { return }
+        electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: timing.reconnectDelay * UInt64(1 + rank)))
+    }
+
+    // MARK: - Standing
+
+    /// Asks whether it could win, and stands at once where there is nobody to ask or the leader has asked it to.
+    mutating func stand(isTransfer: Bool, into output: inout Output) {
+        guard isVoter, role != .leader, installing == nil else { return }
+        if isTransfer || isSoleVoter {
+            becomeCandidate(isTransfer: isTransfer, into: &output)
+        } else {
+            becomePreCandidate(into: &output)
+        }
+    }
+
+    private mutating func becomePreCandidate(into output: inout Output) {
+        guard term.rawValue < .max else { return }
+        role = .preCandidate
+        round &+= 1
+        granted = [id]
+        refused = []
+        attempts += 1
+        electionDeadline = now.advanced(byNanoseconds: hastyDelay())
+        let question = PreVote(
+            term: term.next, last: log.last, leaderLost: leaderLost, round: round)
+        for voter in members.voters where voter != id {
+            output.send.append(Envelope(to: voter, message: .preVote(question)))
+        }
+    }
+
+    private mutating func becomeCandidate(isTransfer: Bool, into output: inout Output) {
+        guard term.rawValue < .max else { return }
+        let hadLeader = leader != nil
+        enter(term.next)
+        role = .candidate
+        hardState.vote = id
+        granted = []
+        refused = []
+        let half = timing.electionTimeout / 2
+        electionDeadline = now.advanced(byNanoseconds: half + random.below(half))
+        if hadLeader { output.roleChange = .leaderChanged(nil, term) }
+        // Not before our own vote is on disk: after a crash we might stand in this term once more with a shorter log,
+        // and would then count votes that were given to the longer one.
+        let vote = Vote(term: term, last: log.last, isTransfer: isTransfer)
+        for voter in members.voters where voter != id {
+            output.sendOncePersisted.append(Envelope(to: voter, message: .vote(vote)))
+        }
+    }
+
+    /// Takes up a higher term, in which nothing is promised and nobody leads yet.
+    private mutating func enter(_ newTerm: Term) {
+        precondition(newTerm > term, "a term is entered once")
+        hardState = HardState(term: newTerm)
+        leader = nil
+        leaderHeardAt = nil
+        verified = commit
+        acknowledged = .zero
+    }
+
+    /// Follows in a higher term, whoever may lead it.
+    mutating func becomeFollower(in newTerm: Term, into output: inout Output) {
+        let hadLeader = leader != nil
+        let led = role == .leader
+        let waited = role == .follower
+        enter(newTerm)
+        leaveOffice()
+        // Taking up a term is no reason to wait longer (redpanda 0ef0f34779), except for those who stood or led.
+        if !waited { electionDeadline = now.advanced(byNanoseconds: patientDelay()) }
+        if led {
+            output.roleChange = .steppedDown(term)
+        } else if hadLeader {
+            output.roleChange = .leaderChanged(nil, term)
+        }
+    }
+
+    /// Gives up leadership within the term. The vote stays (nats bf8ebe7dd).
+    mutating func stepDown(into output: inout Output) {
+        precondition(role == .leader, "only a leader can step down")
+        leader = nil
+        leaderHeardAt = nil
+        verified = commit
+        acknowledged = .zero
+        leaveOffice()
+        electionDeadline = now.advanced(byNanoseconds: patientDelay())
+        output.roleChange = .steppedDown(term)
+    }
+
+    private mutating func leaveOffice() {
+        role = .follower
+        peers.removeAll(keepingCapacity: true)
+        granted.removeAll(keepingCapacity: true)
+        refused.removeAll(keepingCapacity: true)
+        transfer = nil
+    }
+
+    /// Follows `sender`, which has spoken as this term's leader. False when that cannot be.
+    mutating func follow(_ sender: NodeID, into output: inout Output) -> Bool {
+        guard role != .leader else {
+            fail("\(sender) also speaks as the leader of this term", into: &output)
+            return false
+        }
+        guard leader == nil || leader == sender else {
+            fail("both \(leader.map { "\($0)" } ?? "") and \(sender) speak as leader of this term", into: &output)
+            return false
+        }
+        leaveOffice()
+        if leader == nil {
+            leader = sender
+            if case .steppedDown = output.roleChange {} else { output.roleChange = .leaderChanged(sender, term) }
+        }
+        heardLeader()
+        return true
+    }
+
+    // MARK: - Asking and answering
+
+    /// Answers what we would do, and changes nothing (redpanda 995c7750fd).
+    ///
+    /// Whoever hears a leader refuses, unless both sides have lost their connection to it.
+    func answer(_ question: PreVote, from sender: NodeID, into output: inout Output) {
+        let isLeaderless = role != .leader && (!leaseIsLive || (leaderLost && question.leaderLost))
+        let granted = question.term > term && isLeaderless && question.last >= log.last
+        output.send.append(
+            Envelope(
+                to: sender, message: .preVoteReply(term: term, granted: granted, round: question.round)))
+    }
+
+    mutating func preVoteReplied(
+        term theirs: Term, granted isGrant: Bool, round: UInt32, from sender: NodeID, into output: inout Output
+    ) {
+        if theirs > term {
+            becomeFollower(in: theirs, into: &output)
+            electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
+            return
+        }
+        guard role == .preCandidate, round == self.round, members.voters.contains(sender) else { return }
+        note(isGrant, of: sender)
+        if members.quorum.isReached(by: granted.count) { becomeCandidate(isTransfer: false, into: &output) }
+    }
+
+    mutating func answer(_ vote: Vote, from sender: NodeID, into output: inout Output) {
+        let isFree = hardState.vote == nil || hardState.vote == sender
+        // A leader is known: the vote of this term is over, even if ours was not needed.
+        let granted = isFree && leader == nil && vote.last >= log.last
+        if granted {
+            hardState.vote = sender
+            // Whoever has just voted waits for what comes of it (redpanda cda30d85af).
+            leaveOffice()
+            attempts = 0
+            electionDeadline = now.advanced(byNanoseconds: patientDelay())
+        }
+        let reply = Message.voteReply(term: term, granted: granted)
+        output.sendOncePersisted.append(Envelope(to: sender, message: reply))
+    }
+
+    mutating func voteReplied(granted isGrant: Bool, from sender: NodeID, into output: inout Output) {
+        guard role == .candidate, members.voters.contains(sender) else { return }
+        note(isGrant, of: sender)
+        countVotes(into: &output)
+    }
+
+    private mutating func note(_ isGrant: Bool, of sender: NodeID) {
+        if isGrant {
+            if !granted.contains(sender) { granted.append(sender) }
+        } else if !refused.contains(sender) {
+            refused.append(sender)
+        }
+    }
+
+    /// Our own vote counts once it is on disk.
+    mutating func countVotes(into output: inout Output) {
+        precondition(role == .candidate, "only a candidate counts votes")
+        if persisted == hardState { note(true, of: id) }
+        if members.quorum.isReached(by: granted.count) && granted.contains(id) {
+            becomeLeader(into: &output)
+        } else if members.quorum.isOutOfReach(refusals: refused.count) {
+            leaveOffice()
+            attempts += 1
+            electionDeadline = now.advanced(byNanoseconds: hastyDelay())
+        }
+    }
+
+    private mutating func becomeLeader(into output: inout Output) {
+        leaveOffice()
+        role = .leader
+        leader = id
+        leaderLost = false
+        leaderHeardAt = nil
+        attempts = 0
+        verified = log.end
+        termStart = log.end
+        for voter in members.voters where voter != id {
+            peers.append(Progress(peer: voter, isVoter: true, probing: log.last, now: now))
+        }
+        for learner in members.learners where learner != id {
+            peers.append(Progress(peer: learner, isVoter: false, probing: log.last, now: now))
+        }
+        output.roleChange = .becameLeader(term)
+        output.appendLeaderStart = term
+        output.wantsAppend = true
+        sendHeartbeats(into: &output)
+        scheduleHeartbeat()
+    }
+}

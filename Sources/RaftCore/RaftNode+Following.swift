@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+
+/// Keeping a log like the leader's.
+extension RaftNode {
+    /// What we may promise to this term's leader: durable, and checked against its log (redpanda d0e45c0baf).
+    ///
+    /// Nothing while our term itself is not on disk: after a crash we might help a leader of the past.
+    var matched: LogIndex { min(log.durable, verified) }
+
+    mutating func acknowledge(into output: inout Output) {
+        guard let leader, leader != id, installing == nil else { return }
+        acknowledged = matched
+        let reply = AppendReply(term: term, outcome: .matched(matched))
+        output.sendOncePersisted.append(Envelope(to: leader, message: .appendReply(reply)))
+    }
+
+    mutating func received(_ append: Append, from sender: NodeID, into output: inout Output) {
+        guard isWellFormed(append), follow(sender, into: &output), installing == nil else { return }
+        guard holds(append.prev, into: &output) else {
+            guard fault == nil else { return }
+            let known = log.position(at: commit) ?? log.start.position
+            let hint = log.lastPosition(compatibleWith: append.prev)
+            let outcome = AppendReply.Outcome.rejected(prev: append.prev, hint: hint.end < known.end ? known : hint)
+            let reply = Message.appendReply(AppendReply(term: term, outcome: outcome))
+            output.sendOncePersisted.append(Envelope(to: sender, message: reply))
+            return
+        }
+        take(append, into: &output)
+        guard fault == nil else { return }
+        // In this order: the log is cut and checked before the leader's commit index is believed (KAFKA-14704).
+        commit = max(commit, min(append.commit, verified))
+        // What is not durable yet is answered by `.durable`.
+        if log.durable >= append.end || append.runs.isEmpty || matched > acknowledged { acknowledge(into: &output) }
+    }
+
+    private func isWellFormed(_ append: Append) -> Bool {
+        var last = append.prev
+        guard last.term <= append.term else { return false }
+        for (place, run) in append.runs.enumerated() {
+            guard run.end > last.end, place == 0 ? run.term >= last.term : run.term > last.term else { return false }
+            last = LogPosition(term: run.term, end: run.end)
+        }
+        return last.term <= append.term
+    }
+
+    /// Whether our log holds `prev`. What is committed agrees with every leader's log, so what lies below our own
+    /// start is no conflict either (openraft 71a290cd).
+    private mutating func holds(_ prev: LogPosition, into output: inout Output) -> Bool {
+        let ours = log.term(endingAt: prev.end)
+        guard prev.end <= commit else { return ours == prev.term }
+        guard let ours, ours != prev.term else { return true }
+        fail("the leader's log holds \(prev), ours holds term \(ours) there, which is committed", into: &output)
+        return false
+    }
+
+    /// Stores what is new of an append whose `prev` we hold. What agrees already is left alone (openraft 9540c904).
+    private mutating func take(_ append: Append, into output: inout Output) {
+        if let conflict = firstConflict(with: append) {
+            guard conflict >= commit, conflict >= verified else {
+                fail("the leader's log differs from ours at \(conflict), below \(max(commit, verified))", into: &output)
+                return
+            }
+            log.truncate(to: conflict)
+            output.truncate = conflict
+        }
+        if append.end > log.end {
+            output.storeFrom = log.end
+            for run in append.runs where run.end > log.end { log.append(run.term, through: run.end) }
+        }
+        verified = max(verified, append.end)
+    }
+
+    /// The first index at which our log and the entries of `append` are of different terms, if there is one.
+    private func firstConflict(with append: Append) -> LogIndex? {
+        var index = append.prev.end
+        for run in append.runs {
+            index = max(index, log.start.position.end)
+            let shared = min(run.end, log.end)
+            while index < shared {
+                guard log.terms.term(at: index) == run.term else { return index }
+                index = min(log.endOfRun(holding: index), shared)
+            }
+            index = max(index, run.end)
+        }
+        return nil
+    }
+
+    mutating func received(_ beat: Heartbeat, from sender: NodeID, into output: inout Output) {
+        guard follow(sender, into: &output) else { return }
+        if installing == nil { commit = max(commit, min(beat.commit, verified)) }
+        let promised = persisted.term == term && installing == nil ? matched : .zero
+        let reply = HeartbeatReply(term: term, sequence: beat.sequence, held: verified, matched: promised)
+        output.send.append(Envelope(to: sender, message: .heartbeatReply(reply)))
+    }
+
+    // MARK: - Snapshots
+
+    mutating func received(_ snapshot: Snapshot, from sender: NodeID, into output: inout Output) {
+        let position = snapshot.anchor.position
+        guard position.term <= term, follow(sender, into: &output), installing == nil else { return }
+        // An older snapshot never replaces newer state (redpanda 9c024b2e3f).
+        if position.end > commit {
+            guard log.term(endingAt: position.end) == position.term else {
+                installing = snapshot.anchor
+                output.installSnapshot = snapshot.anchor
+                return
+            }
+            verified = max(verified, position.end)
+            commit = position.end
+        }
+        acknowledge(into: &output)
+    }
+
+    mutating func snapshotInstalled(_ anchor: LogAnchor, into output: inout Output) {
+        guard installing == anchor else { return }
+        installing = nil
+        log = LogTail(restartedAt: anchor)
+        commit = anchor.position.end
+        verified = commit
+        acknowledge(into: &output)
+        electionDeadline = max(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
+    }
+
+    mutating func logStartMoved(to anchor: LogAnchor) {
+        precondition(anchor.position.end <= commit, "retention removes only what is committed")
+        guard installing == nil else { return }
+        log.startMoved(to: anchor)
+    }
+}

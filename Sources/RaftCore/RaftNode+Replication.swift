@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import LogModel
+
+// MARK: - Leading
+
+extension RaftNode {
+    mutating func leaderTick(into output: inout Output) {
+        abandonLateTransfer()
+        guard now >= heartbeatDeadline else { return }
+        guard members.quorum.isReached(by: activeVoters(now: now)) else {
+            stepDown(into: &output)
+            return
+        }
+        sendHeartbeats(into: &output)
+        scheduleHeartbeat()
+        if peers.contains(where: { wantsToSend(to: $0) }) { output.wantsAppend = true }
+    }
+
+    mutating func scheduleHeartbeat() {
+        let beats = now.nanoseconds / timing.heartbeatInterval
+        heartbeatDeadline = Moment(nanoseconds: (beats + 1) * timing.heartbeatInterval)
+    }
+
+    func sendHeartbeats(into output: inout Output) {
+        for peer in peers {
+            let beat = Heartbeat(term: term, commit: min(commit, peer.match), sequence: now.nanoseconds)
+            output.send.append(Envelope(to: peer.peer, message: .heartbeat(beat)))
+        }
+    }
+
+    mutating func proposed(end: LogIndex, into output: inout Output) {
+        guard role == .leader, end > log.end else { return }
+        log.append(term, through: end)
+        verified = end
+        output.wantsAppend = true
+    }
+
+    mutating func becameDurable(through index: LogIndex, into output: inout Output) {
+        log.becameDurable(through: index)
+        if role == .leader {
+            advanceCommit(into: &output)
+        } else if matched > acknowledged {
+            acknowledge(into: &output)
+        }
+    }
+
+    /// Commits what a majority of disks holds, ours included, provided that it is of our own term: an older entry
+    /// that a majority holds can still be replaced (paper §5.4.2, figure 8).
+    private mutating func advanceCommit(into output: inout Output) {
+        precondition(role == .leader, "only a leader commits by counting")
+        reached.removeAll(keepingCapacity: true)
+        if isVoter { reached.append(log.durable) }
+        for peer in peers where peer.isVoter { reached.append(peer.match) }
+        let majority = min(members.quorum.commit(&reached), log.end)
+        guard majority > commit, majority > termStart else { return }
+        commit = majority
+        if eagerCommit { sendHeartbeats(into: &output) }
+    }
+
+    private func place(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
+
+    mutating func received(_ reply: AppendReply, from sender: NodeID, into output: inout Output) {
+        guard role == .leader, let place = place(of: sender) else { return }
+        peers[place].lastHeard = now
+        switch reply.outcome {
+        case .matched(let index): peerMatched(index, at: place, into: &output)
+        case .rejected(let prev, let hint): peerRejected(prev, hint: hint, at: place)
+        }
+        if wantsToSend(to: peers[place]) { output.wantsAppend = true }
+    }
+
+    private mutating func peerMatched(_ index: LogIndex, at place: Int, into output: inout Output) {
+        // Nobody can hold more of our log than there is.
+        guard index <= log.end else { return }
+        switch peers[place].state {
+        case .replicating: break
+        case .probing(let prev, _):
+            if index >= prev.end, index >= log.start.position.end { peers[place].replicate(from: index, now: now) }
+        case .snapshot:
+            if index >= log.start.position.end { peers[place].replicate(from: index, now: now) }
+        }
+        guard index > peers[place].match else { return }
+        peers[place].matched(index)
+        if peers[place].isVoter { advanceCommit(into: &output) }
+        askTargetIfReady(into: &output)
+    }
+
+    private mutating func peerRejected(_ prev: LogPosition, hint: LogPosition, at place: Int) {
+        guard hint < prev, hint.end <= prev.end else { return }
+        switch peers[place].state {
+        case .probing(let asked, _):
+            // The answer to an older question says nothing about this one.
+            guard prev == asked else { return }
+        case .replicating:
+            guard prev.end >= peers[place].match, prev.end <= peers[place].next else { return }
+        case .snapshot:
+            return
+        }
+        probe(at: place, log.nextQuestion(after: hint))
+    }
+
+    /// Asks a peer about `prev`, or sends it a snapshot when there is nothing left to ask about.
+    private mutating func probe(at place: Int, _ prev: LogPosition?) {
+        if let prev { peers[place].probe(prev) } else { peers[place].needSnapshot() }
+    }
+
+    mutating func received(_ reply: HeartbeatReply, from sender: NodeID, into output: inout Output) {
+        guard role == .leader, let place = place(of: sender) else { return }
+        peers[place].lastHeard = max(peers[place].lastHeard, min(now, Moment(nanoseconds: reply.sequence)))
+        guard reply.held <= log.end else { return }
+        peerMatched(reply.matched, at: place, into: &output)
+        let patience = 2 * timing.heartbeatInterval
+        if peers[place].noticesLoss(held: reply.held, sequence: reply.sequence, now: now, patience: patience) {
+            probeFromMatch(at: place)
+        } else if case .probing(let prev, _) = peers[place].state, reply.held >= prev.end,
+            reply.held >= log.start.position.end
+        {
+            peers[place].replicate(from: reply.held, now: now)
+        }
+        if wantsToSend(to: peers[place]) { output.wantsAppend = true }
+    }
+
+    /// What a peer once matched it most likely still holds; one of which nothing is known is asked about our last entry.
+    private mutating func probeFromMatch(at place: Int) {
+        let match = peers[place].match
+        let known = match > log.start.position.end ? log.position(at: match) : nil
+        probe(at: place, known ?? log.last)
+    }
+
+    mutating func peerConnected(_ peer: NodeID, into output: inout Output) {
+        guard role == .leader else { return leaderlessMetPeer(peer) }
+        guard let place = place(of: peer) else { return }
+        peers[place].forgiveLosses()
+        probeFromMatch(at: place)
+        output.wantsAppend = true
+    }
+
+    mutating func peerLost(_ peer: NodeID, into output: inout Output) {
+        guard role == .leader else { return followerLostPeer(peer) }
+        guard let place = place(of: peer) else { return }
+        probeFromMatch(at: place)
+    }
+
+    // MARK: - Sending
+
+    private func wantsToSend(to peer: Progress) -> Bool {
+        switch peer.state {
+        case .probing(_, let askedAt): isDue(askedAt, after: 2 * timing.heartbeatInterval)
+        case .snapshot(let sentAt): isDue(sentAt, after: 3 * timing.electionTimeout)
+        case .replicating: peer.next < log.end && !peer.windowIsFull(limits)
+        }
+    }
+
+    private func isDue(_ last: Moment?, after wait: UInt64) -> Bool {
+        last.map { now.nanoseconds(since: $0) >= wait } ?? true
+    }
+
+    /// What to send to `peer` next; `nil` when nothing is due or its window is full.
+    ///
+    /// Ask again after `appendSent` or `snapshotSent`, until it says `nil`.
+    public mutating func nextAppend(to peer: NodeID, now: Moment) -> AppendPlan? {
+        self.now = max(self.now, now)
+        guard fault == nil, role == .leader, let place = place(of: peer), wantsToSend(to: peers[place]) else {
+            return nil
+        }
+        switch peers[place].state {
+        case .snapshot: return plan(.snapshot, from: log.start.position)
+        case .probing(let prev, _):
+            guard log.term(endingAt: prev.end) == prev.term else { break }
+            return plan(.probe, from: prev)
+        case .replicating:
+            guard let prev = log.position(at: peers[place].next) else { break }
+            return plan(.entries, from: prev)
+        }
+        // Retention has overtaken the peer.
+        peers[place].needSnapshot()
+        return plan(.snapshot, from: log.start.position)
+    }
+
+    private func plan(_ kind: AppendPlan.Kind, from prev: LogPosition) -> AppendPlan {
+        AppendPlan(kind: kind, prev: prev, limit: limits.maxAppendBytes, commit: commit)
+    }
+
+    /// Notes that what `nextAppend` planned has been read and is being sent.
+    ///
+    /// - Parameters:
+    ///   - runs: the terms of the entries read, from the plan's `prev` on; empty for a probe.
+    ///   - bytes: of those entries.
+    /// - Returns: the message to put beside the bytes.
+    /// - Precondition: `nextAppend` has just planned this for `peer`.
+    public mutating func appendSent(to peer: NodeID, runs: [TermRun], bytes: ByteCount, now: Moment) -> Message {
+        guard role == .leader, let place = place(of: peer) else {
+            preconditionFailure("only a leader sends entries, and only to members of its group")
+        }
+        self.now = max(self.now, now)
+        let prev: LogPosition
+        switch peers[place].state {
+        case .probing(let asked, _):
+            precondition(runs.isEmpty, "a probe carries no entries")
+            prev = asked
+            peers[place].state = .probing(prev: asked, askedAt: self.now)
+        case .replicating:
+            guard let known = log.position(at: peers[place].next), let end = runs.last?.end else {
+                preconditionFailure("entries are sent from where our log holds them")
+            }
+            precondition(end > known.end && end <= log.end, "what is sent lies in our log")
+            prev = known
+            peers[place].sent(through: end, bytes: bytes, now: self.now)
+        case .snapshot:
+            preconditionFailure("a peer that needs a snapshot is sent no entries")
+        }
+        return .append(Append(term: term, prev: prev, runs: runs, commit: commit))
+    }
+
+    /// Notes that a snapshot at `anchor` is being sent, and returns the message to put beside it.
+    ///
+    /// - Precondition: `nextAppend` has just planned this for `peer`, and `anchor` is committed.
+    public mutating func snapshotSent(to peer: NodeID, anchor: LogAnchor, now: Moment) -> Message {
+        guard role == .leader, let place = place(of: peer) else {
+            preconditionFailure("only a leader sends snapshots, and only to members of its group")
+        }
+        precondition(anchor.position.end <= commit, "a snapshot holds what is committed and nothing else")
+        self.now = max(self.now, now)
+        peers[place].state = .snapshot(sentAt: self.now)
+        return .snapshot(Snapshot(term: term, anchor: anchor))
+    }
+
+    // MARK: - Views
+
+    /// Leader: whether everything has been sent to `peer` and is being stored there.
+    public func isCaughtUp(_ peer: NodeID) -> Bool {
+        guard role == .leader, let place = place(of: peer) else { return false }
+        return peers[place].state == .replicating && peers[place].next == log.end
+    }
+
+    /// Leader: how far `peer` has come.
+    public func progress(of peer: NodeID) -> ProgressView? {
+        guard role == .leader, let place = place(of: peer) else { return nil }
+        let peer = peers[place]
+        let state: ProgressView.State =
+            switch peer.state {
+            case .probing: .probing
+            case .replicating: .replicating
+            case .snapshot: .snapshot
+            }
+        return ProgressView(match: peer.match, next: peer.next, state: state, lastHeard: peer.lastHeard)
+    }
+
+    /// Leader: how many voters have given a sign of life within an election timeout, itself included; else 0.
+    public func activeVoters(now: Moment) -> Int {
+        guard role == .leader else { return 0 }
+        let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < timing.electionTimeout }
+        return heard + (isVoter ? 1 : 0)
+    }
+}

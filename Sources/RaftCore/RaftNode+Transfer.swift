@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+
+/// Handing leadership to a chosen voter (dissertation §3.10): bring it up to date, then ask it to stand at once.
+extension RaftNode {
+    mutating func startTransfer(to target: NodeID, into output: inout Output) {
+        guard role == .leader, target != id, transfer == nil, let peer = peers.first(where: { $0.peer == target })
+        else { return }
+        guard peer.isVoter, now.nanoseconds(since: peer.lastHeard) < timing.electionTimeout else { return }
+        transfer = Transfer(target: target, deadline: now.advanced(byNanoseconds: timing.electionTimeout))
+        output.wantsAppend = true
+        askTargetIfReady(into: &output)
+    }
+
+    /// Asks the target to stand once its disk holds our whole log.
+    mutating func askTargetIfReady(into output: inout Output) {
+        guard let pending = transfer, !pending.isAsked,
+            let peer = peers.first(where: { $0.peer == pending.target }), peer.match == log.end
+        else { return }
+        transfer?.isAsked = true
+        output.send.append(Envelope(to: pending.target, message: .timeoutNow(term: term)))
+    }
+
+    /// The target did not take over in time: we go on leading.
+    mutating func abandonLateTransfer() {
+        if let transfer, now >= transfer.deadline { self.transfer = nil }
+    }
+
+    mutating func askedToStand(by sender: NodeID, into output: inout Output) {
+        guard role != .leader, sender == leader else { return }
+        stand(isTransfer: true, into: &output)
+    }
+}
