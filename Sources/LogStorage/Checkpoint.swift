@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import NIOCore
+import RecordBatches
+
+/// CHECKPOINT FILE, version 1: what need not be found out by reading the log. All integers are big-endian.
+///
+///      at   size  field
+///       0      4  magic, the letters "GLC1"
+///       4      4  CRC-32C of everything after it
+///       8      4  flags: 1 closed cleanly, 2 restarting (every segment is to be removed)
+///      12      4  term of the start anchor
+///      16      8  start: the first log index that is held
+///      24      8  start: the first offset that is held
+///      32      8  recovery point: everything below was durable when this was written
+///      40      4  number of terms, t
+///      44      4  number of markers, m
+///      48      4  number of segments, s
+///      52  12 × t  terms: term (4), first log index (8)
+///           8 × m  markers: log index
+///          40 × s  segments: base index (8), bytes below the recovery point (8), index rows (8),
+///                  first timestamp (8; Int64.min for none), greatest timestamp (8; Int64.min for none)
+///
+/// Only what lies below the recovery point is in the tables: the rest is read from the segments, which are checked from
+/// there on. Bytes below it are never cut: when they are missing or wrong, that is damage.
+struct Checkpoint: Hashable {
+    var isClean = false
+    var isRestarting = false
+    var start: LogAnchor
+    var recoveryPoint: LogIndex
+    var terms = TermTable()
+    var markers: MarkerTable
+    var segments: [SegmentSummary] = []
+
+    private static let magic: UInt32 = 0x474c_4331
+    private static let headerSize = 52
+    private static let cleanFlag: UInt32 = 1
+    private static let restartingFlag: UInt32 = 2
+    /// What a reader takes at most.
+    static let sizeLimit: Int64 = 256 << 20
+
+    init(emptyAt start: LogAnchor) {
+        self.start = start
+        recoveryPoint = start.position.end
+        markers = MarkerTable(start: start.position.end, offset: start.offset)
+    }
+
+    func encoded() -> ByteBuffer {
+        let size = Self.headerSize + 12 * terms.rows.count + 8 * markers.slots.count + 40 * segments.count
+        var bytes = ByteBufferAllocator().buffer(capacity: size)
+        bytes.writeInteger(Self.magic)
+        bytes.writeInteger(0 as UInt32)
+        bytes.writeInteger((isClean ? Self.cleanFlag : 0) | (isRestarting ? Self.restartingFlag : 0))
+        bytes.writeInteger(start.position.term.rawValue)
+        bytes.writeInteger(start.position.end.rawValue)
+        bytes.writeInteger(start.offset.rawValue)
+        bytes.writeInteger(recoveryPoint.rawValue)
+        bytes.writeInteger(UInt32(terms.rows.count))
+        bytes.writeInteger(UInt32(markers.slots.count))
+        bytes.writeInteger(UInt32(segments.count))
+        for row in terms.rows {
+            bytes.writeInteger(row.term.rawValue)
+            bytes.writeInteger(row.start.rawValue)
+        }
+        for slot in markers.slots { bytes.writeInteger(slot.rawValue) }
+        for segment in segments {
+            bytes.writeInteger(segment.base.rawValue)
+            bytes.writeInteger(segment.size)
+            bytes.writeInteger(Int64(segment.indexRows))
+            bytes.writeInteger(segment.firstTimestamp ?? .min)
+            bytes.writeInteger(segment.maxTimestamp)
+        }
+        let crc = bytes.withUnsafeReadableBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...])) }
+        bytes.setInteger(crc, at: bytes.readerIndex + 4)
+        return bytes
+    }
+
+    /// Why bytes are no checkpoint.
+    struct Flaw: Error {
+        let detail: String
+        init(_ detail: String) { self.detail = detail }
+    }
+
+    init(decoding bytes: ByteBuffer) throws(Flaw) {
+        var bytes = bytes
+        guard bytes.readableBytes >= Self.headerSize, bytes.readInteger(as: UInt32.self) == Self.magic,
+            let crc = bytes.readInteger(as: UInt32.self)
+        else { throw Flaw("this is no checkpoint") }
+        guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == crc else { throw Flaw("the checksum does not match") }
+        var reader = Reader(bytes: bytes)
+        let flags = UInt32(bitPattern: try reader.int32())
+        let startTerm = try reader.term()
+        let startIndex = try reader.index()
+        let startOffset = try reader.count64()
+        let point = try reader.index()
+        guard startIndex <= point else { throw Flaw("the recovery point lies before the start") }
+        let (termCount, markerCount, segmentCount) = (try reader.count(), try reader.count(), try reader.count())
+        // Counts are checked against the bytes at hand before anything is set aside for them.
+        guard reader.bytes.readableBytes == 12 * termCount + 8 * markerCount + 40 * segmentCount else {
+            throw Flaw("the tables do not have the size that is said")
+        }
+        var rows: [TermTable.Row] = []
+        for _ in 0..<termCount { rows.append(.init(term: try reader.term(), start: try reader.index())) }
+        var slots: [LogIndex] = []
+        for _ in 0..<markerCount { slots.append(try reader.index()) }
+        guard let terms = TermTable(rows: rows) else { throw Flaw("the terms do not ascend") }
+        let offset = Offset(startOffset)
+        guard let markers = MarkerTable(start: startIndex, offset: offset, slots: slots) else {
+            throw Flaw("the markers do not ascend")
+        }
+        for _ in 0..<segmentCount { segments.append(try reader.segment()) }
+        for (earlier, later) in zip(segments, segments.dropFirst()) where earlier.base >= later.base {
+            throw Flaw("the segments do not ascend")
+        }
+        isClean = flags & Self.cleanFlag != 0
+        isRestarting = flags & Self.restartingFlag != 0
+        start = LogAnchor(position: LogPosition(term: startTerm, end: startIndex), offset: offset)
+        recoveryPoint = point
+        self.terms = terms
+        self.markers = markers
+    }
+
+    private struct Reader {
+        var bytes: ByteBuffer
+
+        mutating func int32() throws(Flaw) -> Int32 {
+            guard let value = bytes.readInteger(as: Int32.self) else { throw Flaw("too short") }
+            return value
+        }
+
+        mutating func int64() throws(Flaw) -> Int64 {
+            guard let value = bytes.readInteger(as: Int64.self) else { throw Flaw("too short") }
+            return value
+        }
+
+        mutating func count() throws(Flaw) -> Int {
+            let value = try int32()
+            guard value >= 0 else { throw Flaw("a negative count") }
+            return Int(value)
+        }
+
+        mutating func count64() throws(Flaw) -> Int64 {
+            let value = try int64()
+            guard value >= 0 else { throw Flaw("a negative number") }
+            return value
+        }
+
+        mutating func index() throws(Flaw) -> LogIndex { LogIndex(try count64()) }
+
+        mutating func term() throws(Flaw) -> Term {
+            let value = try int32()
+            guard value >= 0 else { throw Flaw("a negative term") }
+            return Term(value)
+        }
+
+        mutating func segment() throws(Flaw) -> SegmentSummary {
+            let (base, size, rows) = (try index(), try count64(), try count64())
+            guard rows <= size else { throw Flaw("more index rows than bytes") }
+            let (first, greatest) = (try int64(), try int64())
+            return SegmentSummary(
+                base: base, size: size, indexRows: Int(rows), firstTimestamp: first == .min ? nil : first,
+                maxTimestamp: greatest)
+        }
+    }
+}

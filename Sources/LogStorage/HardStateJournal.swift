@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Disk
+public import LogModel
+import NIOCore
+
+/// The terms and votes of all Raft groups of one shard, in one append-only file: many elections, one `fdatasync`.
+///
+/// `HardStateFrame` draws the file. What is recorded is visible at once, and durable after the next sync that began
+/// after it. The newest record of a group wins. A file that has grown far beyond what it says is written anew beside
+/// itself and takes the old one's place.
+public final class HardStateJournal<FS: FileSystem> {
+    private let directory: String
+    private let fs: FS
+    private var file: FS.File
+    private var size: Int64
+    private var sequence: UInt64
+    private var states: [PartitionID: HardState]
+    /// Recorded since the last sync began; `nil` says forgotten.
+    private var pending: [PartitionID: HardState?] = [:]
+    private var underWay: Int?
+    private var tickets = 0
+    private var hasFailed = false
+    /// A file below this many bytes is never written anew.
+    private let rewriteBytes: Int64
+
+    private static var name: String { "hardstate" }
+
+    private init(directory: String, fs: FS, file: FS.File, content: HardStateFrame.Content, rewriteBytes: Int64) {
+        self.directory = directory
+        self.fs = fs
+        self.file = file
+        size = content.size
+        sequence = content.sequence
+        states = content.states
+        self.rewriteBytes = rewriteBytes
+    }
+
+    /// Opens the journal in `directory`, or begins one; the directory's parent must exist. Blocks.
+    ///
+    /// - Throws: `.corrupt` when a record that was durable is damaged. A vote that was forgotten could be given twice,
+    ///   so the journal is never begun anew over one.
+    public static func open(directory: String, in fs: FS) throws(LogError) -> sending HardStateJournal {
+        try open(directory: directory, in: fs, rewriteBytes: 1 << 20)
+    }
+
+    static func open(directory: String, in fs: FS, rewriteBytes: Int64) throws(LogError) -> sending HardStateJournal {
+        let path = directory + "/" + name
+        return try onDisk { () throws(DiskError) in
+            if try !fs.exists(directory) {
+                try fs.makeDirectory(directory)
+                try fs.synchronizeDirectory(FS.parent(of: directory))
+            }
+            return try fs.exists(path)
+        }
+            ? try reopen(path, directory: directory, fs: fs, rewriteBytes: rewriteBytes)
+            : try begin(path, directory: directory, fs: fs, rewriteBytes: rewriteBytes)
+    }
+
+    private static func begin(
+        _ path: String, directory: String, fs: FS, rewriteBytes: Int64
+    ) throws(LogError) -> sending HardStateJournal {
+        let bytes = HardStateFrame.encode([], sequence: 1)
+        let file = try onDisk { () throws(DiskError) in
+            let file = try fs.open(path + ".new", .createOrOpen)
+            try file.truncate(to: .zero)
+            try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
+            try file.synchronize()
+            try fs.rename(path + ".new", to: path)
+            try fs.synchronizeDirectory(directory)
+            return file
+        }
+        let content = HardStateFrame.Content(size: Int64(bytes.readableBytes), sequence: 1)
+        return HardStateJournal(directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
+    }
+
+    private static func reopen(
+        _ path: String, directory: String, fs: FS, rewriteBytes: Int64
+    ) throws(LogError) -> sending HardStateJournal {
+        let file = try onDisk { () throws(DiskError) in try fs.open(path, .existing) }
+        let size = try onDisk { () throws(DiskError) in try file.size() }.rawValue
+        guard size <= HardStateFrame.sizeLimit else {
+            throw .corrupt(.init(file: path, position: .zero, detail: "too large for a journal of hard state"))
+        }
+        let bytes = try file.readBuffer(Int(size), at: 0, path: path)
+        let content: HardStateFrame.Content
+        do throws(HardStateFrame.Flaw) {
+            content = try HardStateFrame.read(bytes)
+        } catch {
+            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
+        }
+        try onDisk { () throws(DiskError) in
+            if content.size < size { try file.truncate(to: ByteCount(content.size)) }
+            // Also without a torn tail: what is readable may only be in the page cache.
+            try file.synchronize()
+        }
+        return HardStateJournal(directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
+    }
+
+    /// What was recorded last for `group`; term 0 and no vote when nothing was.
+    public func state(of group: PartitionID) -> HardState { states[group] ?? HardState() }
+
+    /// The groups it knows, in order.
+    public var groups: [PartitionID] { states.keys.sorted() }
+
+    public func record(_ state: HardState, for group: PartitionID) {
+        states[group] = state
+        pending[group] = .some(state)
+    }
+
+    /// Forgets a group that was deleted, durably with the next sync.
+    public func forget(_ group: PartitionID) {
+        guard states.removeValue(forKey: group) != nil else { return }
+        pending[group] = .some(nil)
+    }
+
+    /// Whether anything was recorded that no completed sync covers.
+    public var isDirty: Bool { !hasFailed && (!pending.isEmpty || underWay != nil) }
+
+    /// Writes out what was recorded and begins to make it durable. `nil` when there is nothing, or a sync is under way.
+    ///
+    /// - Throws: `.disk` when it cannot be written; the journal is then of no more use.
+    public func beginSync() throws(LogError) -> SyncTicket<FS>? {
+        guard !hasFailed else { throw .failed }
+        guard underWay == nil, !pending.isEmpty else { return nil }
+        tickets += 1
+        var ticket = SyncTicket(number: tickets, fs: fs)
+        do throws(DiskError) {
+            if size > max(rewriteBytes, 4 * HardStateFrame.size(of: states.count)) {
+                try writeAnew(&ticket)
+            } else {
+                let records = pending.keys.sorted().map { group in
+                    HardStateFrame.Record(group: group, state: pending[group] ?? nil)
+                }
+                try write(records, at: size)
+                ticket.files = [file]
+            }
+        } catch {
+            hasFailed = true
+            throw .disk(error)
+        }
+        pending.removeAll(keepingCapacity: true)
+        underWay = tickets
+        return ticket
+    }
+
+    /// After success everything recorded before the sync began is durable.
+    ///
+    /// - Throws: `.disk` when the sync failed; the journal is then of no more use.
+    public func completeSync(_ ticket: SyncTicket<FS>, _ result: Result<Void, DiskError>) throws(LogError) {
+        guard !hasFailed else { throw .failed }
+        precondition(underWay == ticket.number, "a sync is completed once, by the journal that began it")
+        underWay = nil
+        if case .failure(let error) = result {
+            hasFailed = true
+            throw .disk(error)
+        }
+    }
+
+    /// All that is known, in a new file. It takes the old one's place when it is durable: a crash before that leaves the
+    /// old one, which lacks only what nobody has been promised yet.
+    private func writeAnew(_ ticket: inout SyncTicket<FS>) throws(DiskError) {
+        let path = directory + "/" + Self.name
+        file = try fs.open(path + ".new", .createOrOpen)
+        try file.truncate(to: .zero)
+        size = 0
+        try write(groups.map { HardStateFrame.Record(group: $0, state: states[$0]) }, at: 0)
+        ticket.files = [file]
+        ticket.replacement = (path + ".new", path)
+        ticket.directory = directory
+    }
+
+    private func write(_ records: [HardStateFrame.Record], at position: Int64) throws(DiskError) {
+        sequence += 1
+        let bytes = HardStateFrame.encode(records, sequence: sequence)
+        try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in
+            try file.write([bytes], at: ByteCount(position))
+        }
+        size = position + Int64(bytes.readableBytes)
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+public import LogModel
+import NIOCore
+
+extension PartitionLog {
+    /// Forgets every entry from `end` on. `durable` falls with it.
+    ///
+    /// What is cut off a file is gone for good only after the next sync, so until then nothing new is written.
+    ///
+    /// - Throws: `.beforeStart`, or `.corrupt` when no entry begins at `end`; the log is then as it was.
+    public func truncate(to newEnd: LogIndex) throws(LogError) {
+        try checkUsable()
+        guard start.position.end <= newEnd else { throw .beforeStart(start) }
+        guard newEnd < end else { return }
+        var place: Place?
+        if newEnd < written {
+            let found = try locate(newEnd)
+            guard found.index == newEnd else { throw notABoundary(newEnd) }
+            place = found
+        }
+        if let entry = recent.entry(at: newEnd), entry.index != newEnd { throw notABoundary(newEnd) }
+        if let place {
+            // The checkpoint must never promise what is about to be cut, nor may one that is being written.
+            let promised = checkpointFile.invalidate(upTo: checkpointSequence)
+            // Nor may it say "closed cleanly": the next opening could not know that a cut was never synchronized.
+            if promised > newEnd || checkpointed.isClean { try writeCheckpoint(upTo: newEnd) }
+            try cutFiles(at: place)
+        }
+        recent.truncate(to: newEnd)
+        unwrittenSize = recent.unwrittenChunks.reduce(0) { $0 + Int64($1.bytes.readableBytes) }
+        endOffset = markers.offset(at: newEnd)
+        end = newEnd
+        markers.truncate(to: newEnd)
+        terms.truncate(to: newEnd)
+        lastTerm = terms.rows.last?.term ?? start.position.term
+    }
+
+    private func cutFiles(at place: Place) throws(LogError) {
+        try orFail { () throws(DiskError) in
+            // From the end, so that a crash in between leaves a log without a hole.
+            while segments.count > place.segment + 1 {
+                let segment = segments.removeLast()
+                sizeOnDisk -= segment.size
+                try segment.remove()
+                directoryNeedsSync = true
+            }
+            let segment = segments[place.segment]
+            try segment.file().truncate(to: ByteCount(place.position))
+            sizeOnDisk -= segment.size - place.position
+        }
+        let segment = segments[place.segment]
+        segment.needsSync = true
+        written = place.index
+        durable = min(durable, place.index)
+        cutNeedsSync = true
+        cuts += 1
+        try segment.cut(at: place.position, end: place.index)
+    }
+
+    /// Drops everything; the log is then empty and begins at `anchor`, durably so. Blocks.
+    ///
+    /// A crash leaves either the old log or the new one: the checkpoint that says "remove every segment" decides.
+    public func restart(at anchor: LogAnchor) throws(LogError) {
+        try checkUsable()
+        restarts += 1
+        _ = checkpointFile.invalidate(upTo: checkpointSequence)
+        let old = segments
+        segments = []
+        recent = RecentEntries()
+        start = anchor
+        end = anchor.position.end
+        endOffset = anchor.offset
+        durable = end
+        written = end
+        terms = TermTable()
+        lastTerm = anchor.position.term
+        markers = MarkerTable(start: end, offset: anchor.offset)
+        sizeOnDisk = 0
+        unwrittenSize = 0
+        checkpointIsWanted = false
+        directoryNeedsSync = false
+        cutNeedsSync = false
+        // Until the files agree with what has been said above, an error of any kind ends the use of the log.
+        hasFailed = true
+        try writeCheckpoint(isRestarting: true)
+        try onDisk { () throws(DiskError) in
+            for segment in old { try segment.remove() }
+            try fs.synchronizeDirectory(directory)
+        }
+        try writeCheckpoint()
+        hasFailed = false
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Disk
+public import LogModel
+import NIOCore
+
+/// The log of one partition: segments of Kafka batches and markers in a directory of their own.
+///
+///     start ───── durable ───── written ───── end
+///       │            │             │           └ appended: visible to reads, in memory
+///       │            │             └ written out: in the page cache
+///       │            └ on stable storage, as a completed sync has proved
+///       └ what lies before was removed by retention, or was never here
+///
+/// Confined to one event loop. Only `SyncTicket.run` may go elsewhere.
+///
+/// - Invariant: `start.position.end <= durable <= written <= end`, all of them entry boundaries.
+public final class PartitionLog<FS: FileSystem> {
+    let directory: String
+    let fs: FS
+    let limits: LogLimits
+
+    /// What opening the log found and did.
+    public internal(set) var recovery: RecoveryReport
+    /// Where the log begins.
+    public internal(set) var start: LogAnchor
+    /// The end of the last appended entry.
+    public internal(set) var end: LogIndex
+    /// The offset that the next record gets.
+    public internal(set) var endOffset: Offset
+    /// Everything below survives a loss of power.
+    public internal(set) var durable: LogIndex
+    /// Which term wrote which part.
+    public internal(set) var terms: TermTable
+    var lastTerm: Term
+    var markers: MarkerTable
+
+    /// In log order; the last one is written to. Empty until something is written out.
+    var segments: [Segment<FS>]
+    var recent = RecentEntries()
+    /// The end of what is in the files.
+    var written: LogIndex
+    var sizeOnDisk: Int64
+    var unwrittenSize: Int64 = 0
+
+    var hasFailed = false
+    /// Names were made or removed since the directory was last synchronized.
+    var directoryNeedsSync = false
+    /// Bytes were cut off a file, and no sync begun since has completed. Until then nothing is written: otherwise a
+    /// crash could leave the new bytes in the place of the old ones with more of the old ones behind them, and the log
+    /// would have a past that never was.
+    var cutNeedsSync = false
+    var cuts = 0
+    var restarts = 0
+    var syncUnderWay: SyncUnderWay?
+    var tickets = 0
+
+    let checkpointFile: CheckpointFile<FS>
+    var checkpointSequence = 0
+    var checkpointIsWanted = false
+    /// What the newest checkpoint says, as far as it is known here.
+    var checkpointed: (start: LogIndex, recoveryPoint: LogIndex, isClean: Bool)
+    var syncedSinceCheckpoint: Int64 = 0
+    /// The end at the last request for a checkpoint: a log that has not grown since is idle.
+    var endWhenLastAsked: LogIndex?
+
+    /// What a sync that has begun will have made durable.
+    struct SyncUnderWay {
+        let ticket: SyncTicket<FS>
+        let covers: LogIndex
+        let sizes: [(base: LogIndex, size: Int64)]
+        let cuts: Int
+        let restarts: Int
+        let start: LogIndex
+    }
+
+    /// The log as a checkpoint describes it; recovery adds what lies beyond.
+    init(
+        directory: String, fs: FS, limits: LogLimits, checkpoint: Checkpoint, segments: [Segment<FS>],
+        recovery: RecoveryReport
+    ) {
+        self.directory = directory
+        self.fs = fs
+        self.limits = limits
+        self.recovery = recovery
+        self.segments = segments
+        start = checkpoint.start
+        markers = checkpoint.markers
+        terms = checkpoint.terms
+        end = checkpoint.recoveryPoint
+        endOffset = checkpoint.markers.offset(at: checkpoint.recoveryPoint)
+        lastTerm = checkpoint.terms.rows.last?.term ?? checkpoint.start.position.term
+        durable = end
+        written = end
+        sizeOnDisk = segments.reduce(0) { $0 + $1.size }
+        checkpointFile = CheckpointFile(in: directory, fs: fs, recoveryPoint: checkpoint.recoveryPoint)
+        checkpointed = (checkpoint.start.position.end, checkpoint.recoveryPoint, checkpoint.isClean)
+    }
+
+    /// The last entry's term and end; the start anchor's position while the log is empty.
+    public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }
+
+    /// Bytes of all entries.
+    public var size: ByteCount { ByteCount(sizeOnDisk + unwrittenSize) }
+
+    /// Whether a sync has something to do: bytes or names that are not durable, or a checkpoint that was asked for.
+    public var isDirty: Bool {
+        guard !hasFailed else { return false }
+        return durable < end || directoryNeedsSync || cutNeedsSync || checkpointIsWanted
+    }
+
+    /// The offset of the record at `index`; of a marker, that of the first record after it. Indexes outside the log are
+    /// taken as its ends.
+    /// - Complexity: O(log *n*) in markers.
+    public func offset(at index: LogIndex) -> Offset { markers.offset(at: min(index, end)) }
+
+    /// The slot of the record with `offset`; of the end offset, the log's end. Offsets outside the log are taken as
+    /// its ends.
+    /// - Complexity: O(log *n*) in markers.
+    public func index(of offset: Offset) -> LogIndex { min(markers.index(of: offset), end) }
+
+    func checkUsable() throws(LogError) {
+        guard !hasFailed else { throw .failed }
+    }
+
+    /// Runs file work after whose failure nothing about the log can be relied upon.
+    func orFail<Answer>(_ work: () throws(DiskError) -> Answer) throws(LogError) -> Answer {
+        do throws(DiskError) {
+            return try work()
+        } catch {
+            hasFailed = true
+            throw .disk(error)
+        }
+    }
+
+    /// The written segment that holds `index`.
+    func segmentNumber(at index: LogIndex) -> Int? {
+        var low = 0
+        var high = segments.count
+        while low < high {
+            let middle = (low + high) / 2
+            if segments[middle].base <= index { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0, index < segments[low - 1].end else { return nil }
+        return low - 1
+    }
+}
