@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import NIOCore
+import PeerWire
+
+/// What the accepted peer connections of one event loop share.
+final class PeerConnectionLoop {
+    let eventLoop: any EventLoop
+    let limits: PeerLimits
+    let receiver: any PeerReceiver
+    let identity: PeerIdentityCell
+    var log: LogGate
+    var connections: [ObjectIdentifier: PeerConnection] = [:]
+    private(set) var isStopping = false
+
+    init(
+        eventLoop: any EventLoop, limits: PeerLimits, receiver: any PeerReceiver, identity: PeerIdentityCell,
+        log: LogGate
+    ) {
+        self.eventLoop = eventLoop
+        self.limits = limits
+        self.receiver = receiver
+        self.identity = identity
+        self.log = log
+    }
+
+    func stop() {
+        isStopping = true
+        for connection in Array(connections.values) { connection.close(reason: nil) }
+    }
+}
+
+/// A connection that a peer opened: its letters come in, answers to its Hellos and forwarded requests go out.
+final class PeerConnection {
+    private let turn: PeerConnectionLoop
+    private let remoteAddress: String
+    private var context: ChannelHandlerContext?
+    private var reader: FrameReader
+    /// The peer's first Hello, once it was admitted.
+    private var admitted: Hello?
+    private var isOpen = true
+    private var helloDeadline: Scheduled<Void>?
+    private var unanswered: Set<UInt64> = []
+    private var readWasSwallowed = false
+    private var hadFirstRead = false
+    private var receiveBufferBytes = PeerConnection.smallReceiveBytes
+    private var spareBuffer: ByteBuffer?
+
+    private static let smallReceiveBytes = 16 << 10
+    private static let bulkReceiveBytes = 128 << 10
+    private static let headBytes = 4 << 10
+
+    init(remoteAddress: String, turn: PeerConnectionLoop) {
+        self.remoteAddress = remoteAddress
+        self.turn = turn
+        reader = FrameReader(minimumLength: 1, limit: PeerLimits.helloFrameBytes)
+    }
+
+    // MARK: - Receiving
+
+    /// The buffer the next read fills: the frame's own when one is under way, the connection's shared one otherwise.
+    func receiveBuffer() -> ByteBuffer {
+        guard hadFirstRead, !reader.isLent else {
+            // NIO keeps the first buffer for the connection's whole life, so that one is small.
+            hadFirstRead = true
+            return ByteBufferAllocator().buffer(capacity: 512)
+        }
+        if let own = reader.lendBody() { return own }
+        if reader.lastWasLarge { return ByteBufferAllocator().buffer(capacity: Self.headBytes) }
+        guard var buffer = spareBuffer.take() else { return ByteBufferAllocator().buffer(capacity: receiveBufferBytes) }
+        buffer.clear(minimumCapacity: receiveBufferBytes)
+        return buffer
+    }
+
+    private func received(_ buffer: ByteBuffer) {
+        guard isOpen else { return }
+        if reader.isLent {
+            reader.receive(buffer)
+        } else {
+            // A letter that is kept for a while would keep the whole receive buffer; when little came, a copy of that
+            // little is cheaper than another receive buffer.
+            let isLittle = buffer.readableBytes <= receiveBufferBytes / 8
+            reader.receive(isLittle ? ByteBuffer(bytes: buffer.readableBytesView) : buffer)
+            if buffer.capacity >= receiveBufferBytes { spareBuffer = buffer }
+        }
+        do {
+            while isOpen, let frame = try reader.next() { try take(frame) }
+        } catch {
+            close(reason: "it sent \(error)")
+        }
+    }
+
+    private func take(_ bytes: ByteBuffer) throws(PeerWireError) {
+        guard let peer = admitted?.node else { return try greet(bytes) }
+        switch try PeerFrame(bytes) {
+        case .letters(let letters): turn.receiver.received(letters, from: peer, on: turn.eventLoop)
+        case .leaders(let leaders): turn.receiver.received(leaders, from: peer, on: turn.eventLoop)
+        case .forward(let forward): take(forward, from: peer)
+        case .hello(let again): greetAgain(again)
+        case .helloReply, .forwardReply: close(reason: "it sent a frame that has no place here")
+        }
+    }
+
+    private func take(_ forward: Forward, from peer: NodeID) {
+        guard forward.kind == ForwardKind.request, unanswered.insert(forward.id).inserted else {
+            return close(reason: "it forwarded what is no request, or the same one twice")
+        }
+        guard unanswered.count <= turn.limits.maxForwards else { return answer(forward.id, with: nil) }
+        let path = ForwardReplyPath(connection: NIOLoopBound(self, eventLoop: turn.eventLoop), id: forward.id)
+        turn.receiver.received(forwarded: forward.bytes, from: peer, reply: path)
+    }
+
+    // MARK: - Greeting
+
+    private func greet(_ bytes: ByteBuffer) throws(PeerWireError) {
+        let frame: PeerFrame
+        do throws(PeerWireError) {
+            frame = try PeerFrame(bytes)
+        } catch {
+            if case .unsupportedVersion = error { say(.otherVersion, lane: .bulk, shard: 0) }
+            throw error
+        }
+        guard case .hello(let hello) = frame else { return close(reason: "its first frame was no hello") }
+        cancelDeadline()
+        if let refusal = refusal(of: hello) {
+            say(refusal, lane: hello.lane, shard: hello.shard)
+            return close(reason: "\(hello.node) was refused: to it, \(refusal)")
+        }
+        admitted = hello
+        reader.limit = turn.limits.maxFrameBytes
+        if hello.lane == .bulk { receiveBufferBytes = Self.bulkReceiveBytes }
+        turn.receiver.acceptedConnectionOpened(from: hello.node)
+        say(nil, lane: hello.lane, shard: hello.shard)
+    }
+
+    private func refusal(of hello: Hello) -> HelloReply.Refusal? {
+        let identity = turn.identity.value
+        if turn.isStopping { return .stopping }
+        if identity.isForeign(hello) { return .otherCluster }
+        if identity.node == hello.node { return .sameNode }
+        return turn.receiver.refusal(of: hello)
+    }
+
+    /// A peer that doubts its connection says hello once more.
+    private func greetAgain(_ hello: Hello) {
+        guard let admitted, hello.node == admitted.node, hello.directory == admitted.directory else {
+            return close(reason: "it changed its name")
+        }
+        say(nil, lane: hello.lane, shard: hello.shard)
+    }
+
+    private func say(_ refusal: HelloReply.Refusal?, lane: PeerLane, shard: UInt32) {
+        var writer = PeerWriter()
+        writer.add(HelloReply(turn.identity.value.hello(shard: shard, lane: lane), refusal: refusal))
+        write(writer.take())
+    }
+
+    // MARK: - Answering
+
+    /// `nil` refuses. Does nothing for what was answered before or when the connection is gone.
+    func answer(_ id: UInt64, with answer: ByteBuffer?) {
+        guard isOpen, unanswered.remove(id) != nil else { return }
+        var reply = Forward(id: id, kind: ForwardKind.refusal, bytes: ByteBuffer())
+        if let answer, answer.readableBytes + PeerLimits.forwardHeadBytes <= turn.limits.maxFrameBytes {
+            reply = Forward(id: id, kind: ForwardKind.answer, bytes: answer)
+        }
+        var writer = PeerWriter()
+        writer.add(forwardReply: reply)
+        write(writer.take())
+    }
+
+    private func write(_ pieces: [ByteBuffer]) {
+        guard let context else { return }
+        for piece in pieces { context.write(NIOAny(piece), promise: nil) }
+        context.flush()
+    }
+
+    // MARK: - Ending
+
+    /// - Parameter reason: goes to the log; `nil` when the node is stopping.
+    func close(reason: String?) {
+        guard isOpen else { return }
+        isOpen = false
+        if let reason { turn.log.info("closed a peer's connection from \(remoteAddress): \(reason)") }
+        context?.close(promise: nil)
+    }
+
+    private func cancelDeadline() {
+        helloDeadline?.cancel()
+        helloDeadline = nil
+    }
+
+    // MARK: - Channel events
+
+    fileprivate func opened(_ context: ChannelHandlerContext) {
+        self.context = context
+        turn.connections[ObjectIdentifier(self)] = self
+        guard !turn.isStopping else { return close(reason: nil) }
+        helloDeadline = turn.eventLoop.assumeIsolated().scheduleTask(in: turn.limits.helloDeadline) {
+            self.close(reason: "it did not say hello in time")
+        }
+    }
+
+    fileprivate func ended() {
+        isOpen = false
+        context = nil
+        cancelDeadline()
+        unanswered = []
+        guard turn.connections.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+        if let admitted, !turn.isStopping { turn.receiver.acceptedConnectionLost(from: admitted.node) }
+    }
+
+    fileprivate func channelRead(_ buffer: ByteBuffer) { received(buffer) }
+
+    fileprivate func channelReadComplete() {
+        if reader.isLent { close(reason: "the socket gave no bytes where it had some") }
+    }
+
+    /// NIO asks whether to read on: not from a peer that does not read its answers.
+    fileprivate func read(_ context: ChannelHandlerContext) {
+        if context.channel.isWritable { context.read() } else { readWasSwallowed = true }
+    }
+
+    fileprivate func writabilityChanged(_ context: ChannelHandlerContext) {
+        guard context.channel.isWritable, readWasSwallowed else { return }
+        readWasSwallowed = false
+        context.read()
+    }
+}
+
+/// Lets each read go where it is wanted: see `PeerConnection.receiveBuffer`.
+///
+/// It answers no size in advance and "may grow" to every read, which makes NIO ask for a buffer each time.
+// SAFETY: a channel uses its receive allocator on its own event loop only, to which the connection is confined too.
+struct PeerReceiveAllocator: RecvByteBufferAllocator, @unchecked Sendable {
+    let connection: PeerConnection
+
+    func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { connection.receiveBuffer() }
+    func record(actualReadBytes: Int) -> Bool { true }
+}
+
+/// The only handler of an accepted peer channel.
+final class PeerConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = Never
+
+    private let connection: PeerConnection
+
+    init(_ connection: PeerConnection) { self.connection = connection }
+
+    func handlerAdded(context: ChannelHandlerContext) { connection.opened(context) }
+    func handlerRemoved(context: ChannelHandlerContext) { connection.ended() }
+    func channelInactive(context: ChannelHandlerContext) { connection.ended() }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { connection.channelRead(unwrapInboundIn(data)) }
+    func channelReadComplete(context: ChannelHandlerContext) { connection.channelReadComplete() }
+    func read(context: ChannelHandlerContext) { connection.read(context) }
+    func channelWritabilityChanged(context: ChannelHandlerContext) { connection.writabilityChanged(context) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
