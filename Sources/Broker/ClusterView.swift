@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KafkaWire
+public import LogModel
+public import MetadataCore
+import RecordBatches
+public import Settings
+
+/// What one loop knows of the cluster: its topics, who leads them, and which nodes are alive.
+///
+/// A value: each loop has its own copy, replaced when the cluster changes.
+public struct ClusterView: Sendable {
+    public let node: NodeID
+    public private(set) var cluster = ClusterState()
+    public private(set) var leaders = LeaderTable()
+    /// This node and those it has a connection to, in order of their ids.
+    public private(set) var alive: [NodeID]
+    private var topicsByName: [String: TopicView] = [:]
+    private var topicsByID: [TopicID: TopicView] = [:]
+    /// In order of their names.
+    private(set) var topics: [TopicView] = []
+
+    private let defaults: TopicDefaults
+
+    public init(node: NodeID, defaults: TopicDefaults) {
+        self.node = node
+        self.defaults = defaults
+        alive = [node]
+    }
+
+    // MARK: - Change
+
+    public mutating func replace(cluster state: ClusterState) {
+        cluster = state
+        topics = state.allTopics.map { TopicView($0, defaults) }
+        topicsByName = Dictionary(uniqueKeysWithValues: topics.map { ($0.name, $0) })
+        topicsByID = Dictionary(uniqueKeysWithValues: topics.map { ($0.id, $0) })
+    }
+
+    public mutating func note(_ partition: PartitionID, term: Term, leader: NodeID?) {
+        leaders.learn(partition, term: term, leader: leader)
+    }
+
+    public mutating func replace(alive nodes: [NodeID]) { alive = nodes }
+
+    // MARK: - Look-up
+
+    func topic(named name: String) -> TopicView? { topicsByName[name] }
+
+    func topic(id: TopicID) -> TopicView? { topicsByID[id] }
+
+    /// Who leads a partition; `nil` when nobody does or the last known leader is gone.
+    public func leader(of partition: PartitionID) -> (node: NodeID, term: Term)? {
+        guard let known = leaders[partition], let leader = known.leader, alive.contains(leader) else { return nil }
+        return (leader, known.term)
+    }
+
+    /// The node whose word on topics counts: the leader of the metadata group.
+    public var controller: NodeID? { leader(of: .metadata)?.node }
+
+    /// Where a client that asked the wrong node should go (KIP-951).
+    func leaderHint(of partition: PartitionID) -> (leader: LeaderIDAndEpoch, endpoint: NodeEndpoint)? {
+        guard let (leader, term) = leader(of: partition), leader != node, let place = cluster.node(leader) else {
+            return nil
+        }
+        var endpoint = NodeEndpoint()
+        endpoint.nodeID = leader.rawValue
+        endpoint.host = place.kafka.host
+        endpoint.port = Int32(place.kafka.port)
+        endpoint.rack = place.rack
+        return (LeaderIDAndEpoch(leaderID: leader.rawValue, leaderEpoch: term.rawValue), endpoint)
+    }
+}
+
+/// One topic with its configs made ready for the hot path.
+struct TopicView: Sendable {
+    let id: TopicID
+    let name: String
+    /// The replicas of each partition, the preferred leader first.
+    let partitions: [[NodeID]]
+    let configs: EffectiveTopicConfigs
+    let overrides: TopicConfigs
+
+    init(_ topic: Topic, _ defaults: TopicDefaults) {
+        id = topic.id
+        name = topic.name.rawValue
+        partitions = topic.partitions.map(\.replicas)
+        overrides = topic.configs
+        configs = topic.configs.effective(defaults)
+    }
+
+    func hasPartition(_ index: Int32) -> Bool { index >= 0 && Int(index) < partitions.count }
+
+    /// What a batch for this topic must keep to, if it arrives now.
+    func batchLimits(now: Timestamp, produceVersion: Int16) -> BatchLimits {
+        let sensible = BatchLimits.sensibleTimestamps
+        let (before, below) = now.milliseconds.subtractingReportingOverflow(configs.timestampBeforeMaxMilliseconds)
+        let (after, above) = now.milliseconds.addingReportingOverflow(configs.timestampAfterMaxMilliseconds)
+        // Times are not judged where the broker writes its own over them (KIP-32).
+        let judged = configs.timestampType == .createTime
+        let earliest = judged && !below ? max(before, sensible.lowerBound) : sensible.lowerBound
+        let latest = judged && !above ? min(after, sensible.upperBound) : sensible.upperBound
+        return BatchLimits(
+            maximumSize: Int(configs.maxMessageBytes.rawValue), timestamps: earliest...max(earliest, latest),
+            allowsZstd: produceVersion >= 7)
+    }
+}

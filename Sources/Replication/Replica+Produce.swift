@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import LogModel
+import LogStorage
+public import NIOCore
+import RaftCore
+public import RecordBatches
+
+/// When a producer wants its answer (Kafka's `acks`).
+public enum Acknowledgement: Hashable, Sendable {
+    /// Never: the request has no answer.
+    case none
+    /// As soon as the leader has it.
+    case leader
+    /// Once it is committed, and so durable on a majority. Asks that at least this many voters be in touch.
+    case all(minimumInSync: Int)
+}
+
+extension Replica {
+    /// Appends one validated batch and answers as `acknowledgement` asks.
+    ///
+    /// - Parameters:
+    ///   - batch: exactly one batch that `BatchValidator` has passed; its offset and term are written here.
+    ///   - stampsTime: whether the topic wants the time of appending instead of the producer's (KIP-32).
+    ///   - deadline: when to answer `timedOut`; the batch may be committed all the same.
+    ///   - completion: called once, on this shard's loop, possibly before `produce` returns.
+    public func produce(
+        _ batch: ByteBuffer, head: EntryHead, acknowledgement: Acknowledgement, stampsTime: Bool, deadline: Moment,
+        completion: @escaping (ProduceOutcome) -> Void
+    ) {
+        guard stopped == nil else { return completion(.failed(.storageFailed)) }
+        guard raft.isLeader, raft.acceptsProposals, !shard.isClosed else { return completion(.failed(.notLeader)) }
+        if case .all(let minimum) = acknowledgement, raft.activeVoters(now: shard.environment.now) < minimum {
+            return completion(.failed(.notEnoughReplicas))
+        }
+        var bytes = batch
+        var placed = head
+        let baseOffset = log.endOffset
+        let now = shard.environment.wallClock
+        if stampsTime { placed = head.stampAppendTime(now, in: &bytes) }
+        EntryHead.assign(baseOffset: baseOffset, term: raft.term, in: &bytes)
+        log.append(bytes, heads: [placed.assigned(baseOffset: baseOffset, term: raft.term)])
+        shard.markDirty(self)
+        let stored = ProduceOutcome.stored(
+            baseOffset: baseOffset, logStart: log.start.offset, appendTime: stampsTime ? now : nil)
+        switch acknowledgement {
+        case .all:
+            waitingProduces.append(
+                .init(end: log.end, stored: stored, completion: completion, deadline: deadline))
+            step(.proposed(end: log.end))
+        case .leader, .none:
+            step(.proposed(end: log.end))
+            completion(stored)
+        }
+    }
+
+    /// Ends every produce that still waits. What it wrote may or may not survive: its producer asks the next leader.
+    func failWaitingProduces(_ failure: ProduceFailure) {
+        for waiting in waitingProduces.takeAll() { waiting.completion(.failed(failure)) }
+    }
+
+    func expireWaitingProduces(now: Moment) {
+        guard !waitingProduces.isEmpty else { return }
+        for waiting in waitingProduces.take(expiredAt: now) { waiting.completion(.failed(.timedOut)) }
+    }
+}

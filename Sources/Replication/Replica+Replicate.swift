@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import LogStorage
+import NIOCore
+import RaftCore
+
+extension Replica {
+    /// Sends every peer what it is due, as far as its window reaches.
+    func replicate() {
+        for peer in raft.members.voters where peer != shard.settings.node { replicate(to: peer) }
+        for peer in raft.members.learners where peer != shard.settings.node { replicate(to: peer) }
+    }
+
+    private func replicate(to peer: NodeID) {
+        while stopped == nil, let plan = raft.nextAppend(to: peer, now: shard.environment.now) {
+            switch plan.kind {
+            case .probe:
+                send([], runs: [], size: .zero, to: peer)
+            case .entries:
+                do throws(LogError) {
+                    let slice = try log.read(from: plan.prev.end, limit: plan.limit)
+                    send(slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size, to: peer)
+                } catch {
+                    stop("the log could not be read for \(peer): \(error)")
+                }
+            case .snapshot:
+                sendSnapshot(to: peer)
+            }
+        }
+    }
+
+    private func send(_ bytes: [ByteBuffer], runs: [TermRun], size: ByteCount, to peer: NodeID) {
+        let message = raft.appendSent(to: peer, runs: runs, bytes: size, now: shard.environment.now)
+        shard.environment.send(message, of: id, payload: bytes, to: peer)
+    }
+
+    /// A peer that needs what lies before our log start is restarted at an anchor: at our log's start for a plain
+    /// partition, where the state has been applied to for a state machine.
+    private func sendSnapshot(to peer: NodeID) {
+        var anchor = log.start
+        var payload: [ByteBuffer] = []
+        if let state {
+            anchor = appliedAnchor
+            payload = [state.snapshot()]
+        }
+        let message = raft.snapshotSent(to: peer, anchor: anchor, now: shard.environment.now)
+        shard.environment.send(message, of: id, payload: payload, to: peer)
+    }
+
+    private var appliedAnchor: LogAnchor {
+        guard applied > log.start.position.end else { return log.start }
+        guard let term = log.terms.term(at: LogIndex(applied.rawValue - 1)) else {
+            preconditionFailure("an applied entry has a term")
+        }
+        return LogAnchor(position: LogPosition(term: term, end: applied), offset: log.offset(at: applied))
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+public import LogModel
+public import LogStorage
+import NIOCore
+public import RaftCore
+import RecordBatches
+
+/// One partition's copy on this node: asks `RaftNode` what to do and does it, in the one order that is safe.
+///
+/// The only place where Raft meets the log and the network. It holds no rules of its own. Everything here runs to
+/// completion on the shard's loop; nothing suspends, so nothing can change underneath.
+public final class Replica<Environment: ShardEnvironment> {
+    public let assignment: ReplicaAssignment
+    public internal(set) var raft: RaftNode
+    public let log: PartitionLog<Environment.Files>
+    unowned let shard: Shard<Environment>
+    let state: (any ReplicatedState)?
+
+    /// Why this replica has stopped, when it has. A stopped replica neither votes, stores nor serves.
+    public internal(set) var stopped: String?
+
+    var output = RaftNode.Output()
+    /// Hard state that is recorded but not yet known to be on disk.
+    var unpersisted: HardState?
+    /// Letters that promise `unpersisted`, or something stored under it.
+    var heldLetters: [Envelope] = []
+    /// Produces that wait for their commit, in log order.
+    var waitingProduces = WaitingProduces()
+    var watchers: [CommitWatcher] = []
+    var syncInFlight = false
+    var isMarkedDirty = false
+    var isMarkedForReplication = false
+    /// Everything below has been handed to `state`.
+    var applied: LogIndex
+    /// Told when the last of a replica's disk work is over and it may be deleted.
+    var retirement: (() -> Void)?
+
+    init(
+        _ assignment: ReplicaAssignment, log: PartitionLog<Environment.Files>, hardState: HardState,
+        state: (any ReplicatedState)?, shard: Shard<Environment>
+    ) {
+        self.assignment = assignment
+        self.log = log
+        self.shard = shard
+        self.state = state
+        let start = log.start.position.end
+        self.applied = start
+        let voters = assignment.replicas.sorted()
+        self.raft = RaftNode(
+            id: shard.settings.node, group: assignment.partition,
+            members: RaftMembers(voters: voters, learners: assignment.learners.sorted()),
+            timing: shard.settings.timing, limits: shard.settings.limits, restoring: hardState,
+            log: RaftLogView(start: log.start, end: log.end, durable: log.durable, terms: log.terms),
+            commit: start, seed: shard.settings.seed ^ UInt64(bitPattern: Int64(assignment.partition.hashForSeed)),
+            now: shard.environment.now, eagerCommit: state != nil)
+    }
+
+    public var id: PartitionID { assignment.partition }
+    public var isLeader: Bool { stopped == nil && raft.isLeader }
+    public var term: Term { raft.term }
+    public var leader: NodeID? { raft.leader }
+
+    /// The first offset that is not committed: consumers see what lies below.
+    ///
+    /// `nil` on a new leader until an entry of its own term is committed: what an earlier leader has shown may lie
+    /// beyond the commit index known here (raft dissertation §6.4).
+    public var highWatermark: Offset? {
+        guard isLeader, raft.hasCommittedInTerm else { return nil }
+        return log.offset(at: raft.commit)
+    }
+
+    public var logStart: Offset { log.start.offset }
+
+    // MARK: - Events
+
+    /// Runs one event to completion.
+    func step(_ event: RaftNode.Event, entries: ReceivedEntries? = nil) {
+        guard stopped == nil else { return }
+        output.reset()
+        raft.handle(event, now: shard.environment.now, into: &output)
+        let work = output
+        perform(work, entries: entries)
+    }
+
+    private func perform(_ work: RaftNode.Output, entries: ReceivedEntries?) {
+        if let hardState = work.persist {
+            shard.journal.record(hardState, for: id)
+            unpersisted = hardState
+            shard.requestTurnEnd()
+        }
+        do throws(LogError) {
+            if let end = work.truncate { try log.truncate(to: end) }
+            if let from = work.storeFrom, let entries { store(entries, from: from) }
+        } catch {
+            stop("the log could not be written: \(error)")
+            return
+        }
+        for envelope in work.send { post(envelope) }
+        if unpersisted == nil {
+            for envelope in work.sendOncePersisted { post(envelope) }
+        } else {
+            heldLetters.append(contentsOf: work.sendOncePersisted)
+        }
+        if let fault = work.fault { return stop(fault) }
+        if work.wantsAppend { shard.markForReplication(self) }
+        if let anchor = work.installSnapshot { install(at: anchor, bytes: entries?.bytes) }
+        if let change = work.roleChange { roleChanged(change) }
+        if work.committed != nil { commitMoved() }
+        if let term = work.appendLeaderStart { appendLeaderStart(term) }
+    }
+
+    private func post(_ envelope: Envelope) {
+        shard.environment.send(envelope.message, of: id, payload: [], to: envelope.to)
+        shard.requestTurnEnd()
+    }
+
+    private func store(_ entries: ReceivedEntries, from: LogIndex) {
+        guard let (bytes, heads) = entries.suffix(from: from) else {
+            preconditionFailure("asked to store from \(from), which is no boundary of what was received")
+        }
+        // A small slice must not keep the whole frame it came in alive for as long as the log keeps its tail.
+        let isSparse = bytes.storageCapacity > 4 * bytes.readableBytes
+        log.append(isSparse ? ByteBuffer(bytes: bytes.readableBytesView) : bytes, heads: heads)
+        shard.markDirty(self)
+    }
+
+    private func appendLeaderStart(_ term: Term) {
+        let marker = MarkerEntry.encode(
+            kind: .leaderStart, term: term, nextOffset: log.endOffset, timestamp: shard.environment.wallClock)
+        guard let head = try? EntryHead.parse(marker) else {
+            preconditionFailure("our own marker must be readable")
+        }
+        log.append(marker, heads: [head])
+        shard.markDirty(self)
+        step(.proposed(end: log.end))
+    }
+
+    private func roleChanged(_ change: RaftNode.RoleChange) {
+        switch change {
+        case .becameLeader(let term):
+            shard.environment.report(.becameLeader(id, term))
+            state?.leadershipChanged(isLeader: true, term: term)
+        case .steppedDown(let term):
+            shard.environment.report(.steppedDown(id, term))
+            failWaitingProduces(.notLeader)
+            state?.leadershipChanged(isLeader: false, term: term)
+            notifyWatchers()
+        case .leaderChanged:
+            failWaitingProduces(.notLeader)
+            notifyWatchers()
+        }
+        shard.environment.learned(Leadership(partition: id, term: raft.term, leader: raft.leader))
+    }
+
+    // MARK: - Disk
+
+    /// The hard state recorded as `hardState` is on disk: what promised it may leave.
+    func hardStatePersisted(_ hardState: HardState) {
+        guard unpersisted == hardState else { return }
+        unpersisted = nil
+        let letters = heldLetters
+        heldLetters.removeAll(keepingCapacity: true)
+        for envelope in letters { post(envelope) }
+        step(.persisted(hardState))
+    }
+
+    /// Writes what is pending and, unless one is under way, begins a sync.
+    func flush() {
+        guard stopped == nil else { return }
+        do throws(LogError) {
+            try log.writeOut()
+        } catch {
+            stop("the log could not be written: \(error)")
+            return
+        }
+        guard !syncInFlight, let ticket = log.beginSync() else { return }
+        syncInFlight = true
+        shard.environment.submit({ ticket.run() }) { result in self.synced(ticket, result) }
+    }
+
+    private func synced(_ ticket: SyncTicket<Environment.Files>, _ result: Result<Void, DiskError>) {
+        syncInFlight = false
+        if let retirement {
+            retirement()
+            return
+        }
+        guard stopped == nil, !shard.isClosed else { return }
+        do throws(LogError) {
+            let durable = try log.completeSync(ticket, result)
+            if log.isDirty { shard.markDirty(self) }
+            step(.durable(through: durable))
+        } catch {
+            stop("the disk refused to keep the log: \(error)")
+        }
+    }
+
+    /// Ends this replica's part in its group for good: it says nothing more to anybody.
+    ///
+    /// A failed fsync is never retried and believed (Rebello et al., USENIX ATC 2020), so there is no way back but to
+    /// restart the node, which re-reads and checks the log.
+    public func stop(_ reason: String) {
+        guard stopped == nil else { return }
+        stopped = reason
+        heldLetters.removeAll()
+        failWaitingProduces(.storageFailed)
+        notifyWatchers()
+        shard.environment.report(.stopped(id, reason: reason))
+        shard.environment.learned(Leadership(partition: id, term: raft.term, leader: nil))
+    }
+
+    // MARK: - Snapshots
+
+    private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
+        do {
+            if let state {
+                guard let bytes else { return }
+                try state.install(bytes, at: anchor)
+            }
+            try log.restart(at: anchor)
+        } catch {
+            stop("the leader's snapshot could not be installed: \(error)")
+            return
+        }
+        applied = anchor.position.end
+        shard.environment.report(.restarted(id, at: anchor))
+        step(.snapshotInstalled(anchor))
+    }
+}
+
+extension PartitionID {
+    /// A stable mix of the whole id (Swift's own hashing differs from process to process).
+    var hashForSeed: Int {
+        var mixed = topic.high ^ (topic.low &* 0x9E37_79B9_7F4A_7C15) ^ UInt64(UInt32(bitPattern: index))
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Int(truncatingIfNeeded: mixed ^ (mixed >> 31))
+    }
+
+    /// Which of `count` shards keeps this partition.
+    public func shard(of count: Int) -> Int {
+        precondition(count > 0, "a node has at least one shard")
+        return self == .metadata ? 0 : Int(UInt(bitPattern: hashForSeed) % UInt(count))
+    }
+}

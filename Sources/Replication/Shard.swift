@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+public import LogModel
+public import LogStorage
+public import NIOCore
+public import RaftCore
+
+/// One event loop's share of the node: it owns whole partitions, their Raft groups and their logs.
+///
+/// Work arrives as letters from peers, calls from the broker, completions of disk work, and ticks. All of it runs to
+/// completion on this loop; what it causes to be written and sent is gathered and leaves at the end of the turn:
+///
+///     letters, produces, completions ─▶ step … step ─▶ endOfTurn: read and send ─▶ write ─▶ begin syncs ─▶ flush
+public final class Shard<Environment: ShardEnvironment> {
+    public let settings: ShardSettings
+    public let environment: Environment
+    let journal: HardStateJournal<Environment.Files>
+    public private(set) var replicas: [PartitionID: Replica<Environment>] = [:]
+    /// In the order of their ids, because what a shard does must not depend on the order of a hash table.
+    private var ordered: [Replica<Environment>] = []
+    /// Partitions whose logs are being opened on an I/O thread.
+    private var opening: Set<PartitionID> = []
+    private var closed: Set<PartitionID> = []
+
+    private var dirty: [Replica<Environment>] = []
+    private var wantingReplication: [Replica<Environment>] = []
+    private var journalSyncInFlight = false
+    private var turnEndRequested = false
+    private(set) var connectedPeers: [NodeID: Moment] = [:]
+    private var upkeep = Upkeep()
+    /// Leadership is being given away; nothing new begins.
+    public private(set) var isStopping = false
+    /// The logs are closed: whatever still arrives comes too late.
+    public private(set) var isClosed = false
+
+    public init(
+        settings: ShardSettings, environment: Environment, journal: sending HardStateJournal<Environment.Files>
+    ) {
+        self.settings = settings
+        self.environment = environment
+        self.journal = journal
+    }
+
+    /// In the order of partition ids.
+    public var allReplicas: [Replica<Environment>] { ordered }
+
+    public func replica(_ partition: PartitionID) -> Replica<Environment>? { replicas[partition] }
+
+    public func isOpening(_ partition: PartitionID) -> Bool { opening.contains(partition) }
+
+    // MARK: - Hosting
+
+    /// Starts to keep a partition: opens its log on an I/O thread, then joins its group.
+    ///
+    /// - Parameter opened: told on this loop once the replica takes part, or why it cannot.
+    public func host(
+        _ assignment: ReplicaAssignment, state: (any ReplicatedState)? = nil,
+        opened: @escaping (Result<Void, LogError>) -> Void = { _ in }
+    ) {
+        let partition = assignment.partition
+        guard replicas[partition] == nil, opening.insert(partition).inserted else { return }
+        closed.remove(partition)
+        let files = environment.files
+        let now = environment.wallClock
+        environment.submit({
+            OpenedLog(
+                Result { () throws(LogError) in
+                    try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+                })
+        }) { outcome in
+            self.opening.remove(partition)
+            guard !self.isClosed else { return }
+            switch outcome.result {
+            case .success(let log):
+                guard !self.closed.contains(partition) else { return self.removeFiles(of: partition, in: assignment.directory) }
+                self.join(assignment, log: log, state: state)
+                opened(.success(()))
+            case .failure(let error):
+                self.environment.report(.stopped(partition, reason: "the log could not be opened: \(error)"))
+                opened(.failure(error))
+            }
+        }
+    }
+
+    private func join(
+        _ assignment: ReplicaAssignment, log: PartitionLog<Environment.Files>, state: (any ReplicatedState)?
+    ) {
+        let replica = Replica(
+            assignment, log: log, hardState: journal.state(of: assignment.partition), state: state, shard: self)
+        replicas[assignment.partition] = replica
+        let place = ordered.firstIndex { assignment.partition < $0.id } ?? ordered.endIndex
+        ordered.insert(replica, at: place)
+        environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
+        environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
+        for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
+    }
+
+    /// Ends the keeping of a partition that was deleted; its files go once no disk work is under way.
+    ///
+    /// - Parameter directory: where its log lies, for one that was deleted before it was opened here.
+    public func drop(_ partition: PartitionID, in directory: String) {
+        closed.insert(partition)
+        guard let replica = replicas.removeValue(forKey: partition) else {
+            // A log that is being opened right now is removed when that is done.
+            if !opening.contains(partition) { removeFiles(of: partition, in: directory) }
+            return
+        }
+        ordered.removeAll { $0 === replica }
+        replica.failWaitingProduces(.unknownPartition)
+        replica.notifyWatchers()
+        journal.forget(partition)
+        replica.stopped = "deleted"
+        if replica.syncInFlight {
+            replica.retirement = { self.removeFiles(of: partition, in: directory) }
+        } else {
+            removeFiles(of: partition, in: directory)
+        }
+    }
+
+    private func removeFiles(of partition: PartitionID, in directory: String) {
+        let files = environment.files
+        environment.submit({
+            Result { () throws(DiskError) in try files.removeTree(directory) }
+        }) { result in
+            guard case .failure(let error) = result else { return }
+            self.environment.report(.stopped(partition, reason: "its files could not be removed: \(error)"))
+        }
+    }
+
+    // MARK: - Letters and peers
+
+    /// One letter of a peer. Letters for groups that are not here are dropped.
+    public func receive(_ message: Message, of group: PartitionID, payload: ByteBuffer?, from peer: NodeID) {
+        guard !isClosed, let replica = replicas[group], replica.stopped == nil else { return }
+        switch message {
+        case .append(let append):
+            do throws(ReceivedEntries.Flaw) {
+                let entries = try ReceivedEntries(payload ?? ByteBuffer(), of: append)
+                try replica.checkPlace(of: entries, in: append)
+                replica.step(.received(message, from: peer), entries: entries)
+            } catch {
+                environment.report(.badLetter(group, from: peer, reason: "\(error)"))
+            }
+        case .snapshot:
+            replica.step(.received(message, from: peer), entries: ReceivedEntries(state: payload ?? ByteBuffer()))
+        default:
+            replica.step(.received(message, from: peer))
+        }
+    }
+
+    public func peerConnected(_ peer: NodeID) {
+        guard !isClosed else { return }
+        connectedPeers[peer] = environment.now
+        for replica in ordered {
+            replica.step(.peerConnected(peer))
+        }
+    }
+
+    public func peerLost(_ peer: NodeID) {
+        guard !isClosed else { return }
+        connectedPeers[peer] = nil
+        for replica in ordered { replica.step(.peerLost(peer)) }
+    }
+
+    // MARK: - Time
+
+    /// To be called every few milliseconds.
+    public func tick() {
+        guard !isClosed else { return }
+        let now = environment.now
+        for replica in ordered {
+            if replica.raft.deadline <= now { replica.step(.tick) }
+            replica.expireWaitingProduces(now: now)
+        }
+        upkeep.run(on: self, now: now)
+        if turnEndRequested == false { environment.flushLetters() }
+    }
+
+    // MARK: - The end of a turn
+
+    func markDirty(_ replica: Replica<Environment>) {
+        guard !replica.isMarkedDirty else { return }
+        replica.isMarkedDirty = true
+        dirty.append(replica)
+        requestTurnEnd()
+    }
+
+    func markForReplication(_ replica: Replica<Environment>) {
+        guard !replica.isMarkedForReplication else { return }
+        replica.isMarkedForReplication = true
+        wantingReplication.append(replica)
+        requestTurnEnd()
+    }
+
+    func requestTurnEnd() {
+        guard !turnEndRequested else { return }
+        turnEndRequested = true
+        environment.requestTurnEnd()
+    }
+
+    /// Sends, writes and begins syncs for all that this turn has changed.
+    public func endOfTurn() {
+        turnEndRequested = false
+        guard !isClosed else { return }
+        let replicating = wantingReplication
+        wantingReplication.removeAll(keepingCapacity: true)
+        for replica in replicating {
+            replica.isMarkedForReplication = false
+            replica.replicate()
+        }
+        environment.flushLetters()
+        syncJournal()
+        let writing = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for replica in writing {
+            replica.isMarkedDirty = false
+            replica.flush()
+        }
+    }
+
+    private func syncJournal() {
+        guard !journalSyncInFlight, journal.isDirty else { return }
+        let promised = ordered.compactMap { replica in replica.unpersisted.map { (replica, $0) } }
+        do throws(LogError) {
+            guard let ticket = try journal.beginSync() else { return }
+            journalSyncInFlight = true
+            environment.submit({ ticket.run() }) { result in
+                self.journalSyncInFlight = false
+                guard !self.isClosed else { return }
+                do throws(LogError) {
+                    try self.journal.completeSync(ticket, result)
+                } catch {
+                    return self.stopAll("votes could not be stored: \(error)")
+                }
+                for (replica, hardState) in promised { replica.hardStatePersisted(hardState) }
+                if self.journal.isDirty { self.requestTurnEnd() }
+            }
+        } catch {
+            stopAll("votes could not be stored: \(error)")
+        }
+    }
+
+    private func stopAll(_ reason: String) {
+        for replica in ordered { replica.stop(reason) }
+    }
+
+    // MARK: - Stopping
+
+    /// Offers each leadership to the first peer that is caught up. Followers that are gone are passed over.
+    public func handOver() {
+        isStopping = true
+        for replica in ordered where replica.isLeader {
+            let heirs = replica.assignment.replicas.filter { $0 != settings.node && replica.raft.isCaughtUp($0) }
+            if let heir = heirs.first { replica.step(.transferLeadership(to: heir)) }
+        }
+    }
+
+    /// Writes, syncs and closes every log. Blocks; called once, when no more work will come.
+    public func close() {
+        isStopping = true
+        isClosed = true
+        for replica in ordered where replica.stopped == nil {
+            do throws(LogError) {
+                try replica.log.writeOut()
+                try replica.log.close()
+            } catch {
+                replica.stop("the log could not be closed: \(error)")
+            }
+        }
+    }
+}
+
+/// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
+private struct OpenedLog<Files: FileSystem> {
+    let result: Result<PartitionLog<Files>, LogError>
+
+    init(_ result: Result<PartitionLog<Files>, LogError>) { self.result = result }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Disk
+public import LogModel
+public import NIOCore
+public import RaftCore
+
+/// Everything a shard needs from the world outside: time, disk, threads and the way to its peers.
+///
+/// The node's own environment stands on an event loop and real files; the simulator's on a virtual clock, disk and
+/// network. All calls are made, and all completions arrive, on the shard's own loop.
+public protocol ShardEnvironment: AnyObject, SendableMetatype {
+    associatedtype Files: FileSystem
+
+    var files: Files { get }
+    /// The monotonic clock.
+    var now: Moment { get }
+    /// The wall clock: for record timestamps and retention, never for decisions of consensus.
+    var wallClock: Timestamp { get }
+
+    /// Queues one letter; it leaves at the next `flushLetters()`. A letter to a peer without a connection is dropped:
+    /// Raft copes with loss.
+    func send(_ message: Message, of group: PartitionID, payload: [ByteBuffer], to peer: NodeID)
+    /// Sends what was queued: one write a peer and lane.
+    func flushLetters()
+    /// Asks that `Shard.endOfTurn()` be called once, when the work that is ready now has been done.
+    func requestTurnEnd()
+    /// Runs `job` on an I/O thread, then `completion` on the shard's loop with what it answered.
+    func submit<Answer>(
+        _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void)
+    /// Tells the node that a replica here has learnt who leads its partition.
+    func learned(_ leadership: Leadership)
+    /// Says something an operator should know.
+    func report(_ event: ShardEvent)
+}
+
+/// Who leads a partition, as of a term. The highest term wins.
+public struct Leadership: Hashable, Sendable {
+    public let partition: PartitionID
+    public let term: Term
+    /// `nil` while nobody is known to lead in `term`.
+    public let leader: NodeID?
+
+    public init(partition: PartitionID, term: Term, leader: NodeID?) {
+        self.partition = partition
+        self.term = term
+        self.leader = leader
+    }
+}
+
+/// What a shard tells the node's log.
+public enum ShardEvent: Sendable {
+    case opened(PartitionID, summary: String)
+    case becameLeader(PartitionID, Term)
+    case steppedDown(PartitionID, Term)
+    /// This replica has stopped itself: its disk or its data cannot be trusted any more.
+    case stopped(PartitionID, reason: String)
+    /// A peer sent what no correct peer sends; the letter was dropped.
+    case badLetter(PartitionID, from: NodeID, reason: String)
+    case retention(PartitionID, start: LogAnchor)
+    case restarted(PartitionID, at: LogAnchor)
+}

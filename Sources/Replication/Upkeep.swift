@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import LogStorage
+import RaftCore
+
+/// What a shard does now and then: gives leadership back, removes old segments, writes checkpoints.
+struct Upkeep {
+    private var nextBalance: Moment?
+    private var nextRetention: Moment?
+    private var nextCheckpoint: Moment?
+
+    /// How long a peer must have been connected before it is trusted with leadership again.
+    private static let settlingTime: UInt64 = 1_000_000_000
+    /// How many leaderships one round gives away: each costs its partition a few milliseconds.
+    private static let transfersPerRound = 64
+
+    mutating func run<Environment>(on shard: Shard<Environment>, now: Moment) {
+        if Self.isDue(&nextBalance, every: shard.settings.balanceInterval, now: now), !shard.isStopping { balance(shard, now: now) }
+        if Self.isDue(&nextRetention, every: shard.settings.retentionInterval, now: now) { applyRetention(shard) }
+        if Self.isDue(&nextCheckpoint, every: shard.settings.checkpointInterval, now: now) { checkpoint(shard) }
+    }
+
+    private static func isDue(_ next: inout Moment?, every interval: UInt64, now: Moment) -> Bool {
+        guard let due = next else {
+            next = now.advanced(byNanoseconds: interval)
+            return false
+        }
+        guard due <= now else { return false }
+        next = now.advanced(byNanoseconds: interval)
+        return true
+    }
+
+    private func balance<Environment>(_ shard: Shard<Environment>, now: Moment) {
+        var transfers = 0
+        for replica in shard.allReplicas where replica.isLeader && transfers < Self.transfersPerRound {
+            guard let preferred = replica.assignment.replicas.first, preferred != shard.settings.node else { continue }
+            guard let since = shard.connectedPeers[preferred] else { continue }
+            guard now.nanoseconds(since: since) >= Self.settlingTime else { continue }
+            guard replica.raft.isCaughtUp(preferred), replica.raft.hasCommittedInTerm else { continue }
+            replica.step(.transferLeadership(to: preferred))
+            transfers += 1
+        }
+    }
+
+    private func applyRetention<Environment>(_ shard: Shard<Environment>) {
+        let now = shard.environment.wallClock
+        for replica in shard.allReplicas where replica.stopped == nil && replica.state == nil {
+            let kept = replica.assignment.retention
+            guard kept.bytes != nil || kept.milliseconds != nil else { continue }
+            do throws(LogError) {
+                let moved = try replica.log.applyRetention(
+                    now: now, bytes: kept.bytes, milliseconds: kept.milliseconds, committed: replica.raft.commit)
+                guard let anchor = moved else { continue }
+                replica.step(.logStartMoved(anchor))
+                shard.environment.report(.retention(replica.id, start: anchor))
+            } catch {
+                replica.stop("old segments could not be removed: \(error)")
+            }
+        }
+    }
+
+    private func checkpoint<Environment>(_ shard: Shard<Environment>) {
+        for replica in shard.allReplicas where replica.stopped == nil {
+            do throws(LogError) {
+                try replica.log.checkpoint()
+                if replica.log.isDirty { shard.markDirty(replica) }
+            } catch {
+                replica.stop("the checkpoint could not be written: \(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import LogModel
+
+/// How a produce to one partition ended.
+public enum ProduceOutcome: Sendable {
+    /// `baseOffset` is where the batch's first record lies.
+    case stored(baseOffset: Offset, logStart: Offset, appendTime: Timestamp?)
+    case failed(ProduceFailure)
+}
+
+public enum ProduceFailure: Error, Hashable, Sendable {
+    /// Another node leads, or nobody does.
+    case notLeader
+    /// Fewer voters are in touch than `min.insync.replicas` asks for; nothing was written.
+    case notEnoughReplicas
+    /// The disk refused; this replica has stopped itself.
+    case storageFailed
+    case timedOut
+    case unknownPartition
+    case invalidTimestamp
+}
+
+/// Produces that wait until what they wrote is committed: a queue in log order.
+struct WaitingProduces {
+    struct Waiting {
+        let end: LogIndex
+        let stored: ProduceOutcome
+        let completion: (ProduceOutcome) -> Void
+        let deadline: Moment
+    }
+
+    private var queue: [Waiting] = []
+    private var first = 0
+
+    var isEmpty: Bool { first == queue.count }
+
+    mutating func append(_ waiting: Waiting) {
+        precondition(queue.last.map { $0.end < waiting.end } ?? true, "produces wait in log order")
+        queue.append(waiting)
+    }
+
+    /// Takes out those that end at or before `commit`.
+    mutating func take(committed commit: LogIndex) -> ArraySlice<Waiting> {
+        let from = first
+        while first < queue.count, queue[first].end <= commit { first += 1 }
+        let taken = queue[from..<first]
+        compact()
+        return taken
+    }
+
+    /// Takes out all, committed or not.
+    mutating func takeAll() -> ArraySlice<Waiting> {
+        let taken = queue[first...]
+        queue = []
+        first = 0
+        return taken
+    }
+
+    /// Takes out those whose time is over. Order of time need not be order of the log, so all are looked at.
+    mutating func take(expiredAt now: Moment) -> [Waiting] {
+        guard queue[first...].contains(where: { $0.deadline <= now }) else { return [] }
+        let expired = queue[first...].filter { $0.deadline <= now }
+        queue = queue[first...].filter { $0.deadline > now }
+        first = 0
+        return expired
+    }
+
+    private mutating func compact() {
+        if first == queue.count {
+            queue.removeAll(keepingCapacity: true)
+            first = 0
+        } else if first > 1024 {
+            queue.removeFirst(first)
+            first = 0
+        }
+    }
+}
+
+/// Somebody who wants to know when a partition's high watermark, or its leader, changes.
+public final class CommitWatcher {
+    let changed: () -> Void
+
+    public init(changed: @escaping () -> Void) {
+        self.changed = changed
+    }
+}

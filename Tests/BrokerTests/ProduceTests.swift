@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import KafkaWire
+import LogModel
+import NIOCore
+import RecordBatches
+import Testing
+
+@Suite struct ProduceTests {
+    @Test(arguments: [Codec.none, .gzip, .snappy, .lz4, .zstd])
+    func aBatchComesBackAsItWasSentWhateverItsCompression(codec: Codec) throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let sent = try batch(["one", "two", String(repeating: "x", count: 500)], codec: codec)
+        let stored = try node.ask(produceRequest(sent), version: 9)
+        #expect(stored.only?.error == ErrorCode.none)
+        #expect(stored.only?.baseOffset == 0)
+        let fetched = try node.ask(fetchRequest(from: 0), version: 12)
+        guard case .bytes(let got) = fetched.only?.records else {
+            Issue.record("no records came back")
+            return
+        }
+        // All but the offset and the leader epoch, which the broker writes: bytes 0 to 7 and 12 to 15.
+        #expect(got.readableBytes == sent.readableBytes)
+        #expect(got.getSlice(at: 16, length: got.readableBytes - 16) == sent.getSlice(at: 16, length: sent.readableBytes - 16))
+        #expect(try fetched.only?.values.count == 3)
+    }
+
+    @Test(arguments: ProduceRequest.versions)
+    func everyVersionIsServed(version: Int16) throws {
+        let node = try OneNode()
+        let id = try node.topic("events")
+        let stored = try node.ask(produceRequest(try batch(["a"]), id: id), version: version)
+        #expect(stored.only?.error == ErrorCode.none)
+        #expect(stored.only?.baseOffset == 0)
+    }
+
+    @Test func offsetsFollowEachOther() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        for expected in [0, 3, 6] as [Int64] {
+            let stored = try node.ask(produceRequest(try batch(["a", "b", "c"])), version: 9)
+            #expect(stored.only?.baseOffset == expected)
+        }
+    }
+
+    @Test func acksAllIsAnsweredOnlyOnceTheBatchIsOnDisk() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let asked = try node.begin(produceRequest(try batch(["a"])), version: 9)
+        node.settleDiskExcluded()
+        #expect(!asked.isAnswered)
+        node.settle()
+        #expect(asked.response?.only?.error == ErrorCode.none)
+    }
+
+    @Test func acksOneIsAnsweredAtOnce() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let asked = try node.begin(produceRequest(try batch(["a"]), acks: 1), version: 9)
+        #expect(asked.response?.only?.error == ErrorCode.none)
+    }
+
+    @Test func acksNoneIsNotAnswered() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let asked = try node.begin(produceRequest(try batch(["a"]), acks: 0), version: 9)
+        node.settle()
+        #expect(asked.gotNothing)
+        #expect(try node.ask(fetchRequest(from: 0), version: 12).only?.values == ["a"])
+    }
+
+    @Test func aFailedProduceWithoutAcksClosesTheConnection() throws {
+        let node = try OneNode()
+        let asked = try node.begin(produceRequest(try batch(["a"]), to: "missing", acks: 0), version: 9)
+        node.settle()
+        #expect(asked.closed != nil)
+    }
+
+    @Test func acksOfAnotherNumberAreRefused() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let refused = try node.ask(produceRequest(try batch(["a"]), acks: 2), version: 9)
+        #expect(refused.only?.error == .invalidRequiredAcks)
+    }
+
+    @Test func anUnknownTopicOrPartitionIsSaid() throws {
+        let node = try OneNode()
+        try node.topic("events", partitions: 2)
+        #expect(
+            try node.ask(produceRequest(try batch(["a"]), to: "missing"), version: 9).only?.error
+                == .unknownTopicOrPartition)
+        #expect(
+            try node.ask(produceRequest(try batch(["a"]), partition: 2), version: 9).only?.error
+                == .unknownTopicOrPartition)
+        #expect(
+            try node.ask(produceRequest(try batch(["a"]), partition: -1), version: 9).only?.error
+                == .unknownTopicOrPartition)
+        #expect(
+            try node.ask(produceRequest(try batch(["a"]), id: TopicID(high: 9, low: 9)), version: 13).only?.error
+                == .unknownTopicID)
+    }
+
+    @Test func aDamagedBatchIsRefusedAndNotStored() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        var damaged = try batch(["hello"])
+        let last = damaged.writerIndex - 1
+        damaged.setInteger((damaged.getInteger(at: last, as: UInt8.self) ?? 0) ^ 1, at: last)
+        #expect(try node.ask(produceRequest(damaged), version: 9).only?.error == .corruptMessage)
+        #expect(try node.ask(listOffsetsRequest(time: -1), version: 5).topics[0].partitions[0].offset == 0)
+    }
+
+    @Test func aBatchOverMaxMessageBytesIsTooLarge() throws {
+        let node = try OneNode()
+        try node.topic("events", configs: [("max.message.bytes", "1024")])
+        let large = try batch([String(repeating: "x", count: 2000)])
+        #expect(try node.ask(produceRequest(large), version: 9).only?.error == .messageTooLarge)
+        #expect(try node.ask(produceRequest(try batch(["small"])), version: 9).only?.error == ErrorCode.none)
+    }
+
+    @Test func zstdNeedsProduceVersionSeven() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let packed = try batch([String(repeating: "x", count: 2000)], codec: .zstd)
+        #expect(try node.ask(produceRequest(packed), version: 6).only?.error == .unsupportedCompressionType)
+        #expect(try node.ask(produceRequest(packed), version: 7).only?.error == ErrorCode.none)
+    }
+
+    @Test func tooFewReplicasInTouchRefuseAcksAllOnly() throws {
+        let node = try OneNode()
+        try node.topic("events", configs: [("min.insync.replicas", "2")])
+        #expect(try node.ask(produceRequest(try batch(["a"])), version: 9).only?.error == .notEnoughReplicas)
+        #expect(try node.ask(produceRequest(try batch(["a"]), acks: 1), version: 9).only?.error == ErrorCode.none)
+    }
+
+    @Test func logAppendTimeReplacesTheProducersTime() throws {
+        let node = try OneNode()
+        try node.topic("events", configs: [("message.timestamp.type", "LogAppendTime")])
+        node.environment.wallClock = Timestamp(milliseconds: 1_800_000_000_000)
+        let stored = try node.ask(produceRequest(try batch(["a"])), version: 9)
+        #expect(stored.only?.logAppendTime == 1_800_000_000_000)
+        guard case .bytes(let got) = try node.ask(fetchRequest(from: 0), version: 12).only?.records else {
+            Issue.record("no records came back")
+            return
+        }
+        var records = try BatchRecords(of: got, limit: 1 << 20, verifyingChecksum: true)
+        #expect(try records.next()?.timestamp == Timestamp(milliseconds: 1_800_000_000_000))
+    }
+
+    @Test func anIdempotentProducerIsToldThatItsIdIsUnknown() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        var builder = BatchBuilder()
+        builder.append(key: nil, value: ByteBuffer(string: "a"), timestamp: Timestamp(milliseconds: 1_700_000_000_000))
+        let batch = try builder.finish(producer: ProducerStamp(id: 5, epoch: 0, baseSequence: 0))
+        #expect(try node.ask(produceRequest(batch), version: 9).only?.error == .unknownProducerID)
+    }
+
+    @Test func versionsThatAreAdvertisedForLibrdkafkaAloneAreRefused() throws {
+        let node = try OneNode()
+        var frame = ByteBuffer()
+        frame.writeInteger(Int16(0))
+        frame.writeInteger(Int16(2))
+        frame.writeInteger(Int32(1))
+        frame.writeInteger(Int16(-1))
+        #expect(node.begin(frame, ProduceResponse.self, version: 3).closed != nil)
+    }
+}
