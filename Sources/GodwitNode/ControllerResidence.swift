@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Broker
+import LogModel
+import Logging
+import MetadataCore
+import NIOCore
+import PeerWire
+import Replication
+import Settings
+import Transport
+
+/// Where the controller lives on a node: on shard 0's loop, between the metadata group and everything it decides about.
+///
+/// It forms the cluster and registers this node, carries admin requests to whoever leads the metadata group, and hands
+/// each new state to all loops: to the brokers as their view, to the shards as the partitions they keep.
+final class ControllerResidence {
+    let controller: Controller<NodeEnvironment>
+    /// What this node says about itself; set once it listens.
+    private var registration: NodeRegistration?
+    private var listener: PeerListener?
+    /// A node that is being stopped begins nothing any more.
+    var isStopping = false
+
+    private let cells: [NIOLoopBound<ShardCell>]
+    private let hosting: Hosting
+    private let settings: NodeSettings
+    private let directory: DataDirectory
+    private let logger: Logger
+    private let home: ShardCell
+
+    private var publishScheduled = false
+    private var deletedTopics: [Topic] = []
+    private var registering = false
+    private var waiting: [WaitingRequest] = []
+    private var random = SystemRandomNumberGenerator()
+
+    /// An admin request that looks for the controller.
+    private struct WaitingRequest {
+        let frame: ByteBuffer
+        let deadline: Moment
+        let reply: (ByteBuffer?) -> Void
+    }
+
+    /// How long an admin request looks for a controller: an election and a little more.
+    private static let searchTime: UInt64 = 5_000_000_000
+    private static let forwardTimeout = TimeAmount.seconds(10)
+    /// How many admin requests may look for a controller at a time; more are told that there is none.
+    private static let waitingLimit = 1_000
+
+    init(
+        controller: Controller<NodeEnvironment>, cells: [NIOLoopBound<ShardCell>], home: ShardCell, hosting: Hosting,
+        settings: NodeSettings, directory: DataDirectory, logger: Logger
+    ) {
+        self.controller = controller
+        self.cells = cells
+        self.home = home
+        self.hosting = hosting
+        self.settings = settings
+        self.directory = directory
+        self.logger = logger
+    }
+
+    private var now: Moment { home.environment.now }
+
+    func tick() {
+        retryWaiting()
+        introduceNode()
+    }
+
+    // MARK: - Publishing
+
+    /// The state has changed. A burst of changes is published once.
+    func stateChanged(deleted: Topic?) {
+        if let deleted { deletedTopics.append(deleted) }
+        guard !publishScheduled else { return }
+        publishScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: home.loop)
+        home.loop.execute { bound.value.publish() }
+    }
+
+    private func publish() {
+        publishScheduled = false
+        let state = controller.state
+        rememberCluster(state)
+        let deleted = deletedTopics
+        deletedTopics = []
+        let peers = peerEndpoints(state)
+        let hosting = hosting
+        for cell in cells {
+            cell.eventLoop.execute {
+                let cell = cell.value
+                cell.broker.update { $0.replace(cluster: state) }
+                cell.links.setPeers(peers)
+                hosting.reconcile(cell, with: state, deleted: deleted)
+            }
+        }
+    }
+
+    /// The voters of the configuration, and everybody who has registered: what a node says itself counts more.
+    private func peerEndpoints(_ state: ClusterState) -> [NodeID: PeerEndpoint] {
+        var endpoints = Self.voterEndpoints(settings)
+        for node in state.nodes where node.id != settings.node.id {
+            endpoints[node.id] = PeerEndpoint(host: node.peer.host, port: Int(node.peer.port))
+        }
+        return endpoints
+    }
+
+    static func voterEndpoints(_ settings: NodeSettings) -> [NodeID: PeerEndpoint] {
+        var endpoints: [NodeID: PeerEndpoint] = [:]
+        for voter in settings.voters where voter.id != settings.node.id {
+            endpoints[voter.id] = PeerEndpoint(host: voter.address.host, port: Int(voter.address.port))
+        }
+        return endpoints
+    }
+
+    private func rememberCluster(_ state: ClusterState) {
+        guard let id = state.clusterID, directory.identity.cluster == nil else { return }
+        let cluster = TopicID(high: id.high, low: id.low)
+        do throws(DataDirectory.Failure) {
+            try directory.update { $0.cluster = cluster }
+        } catch {
+            logger.error("the cluster's id could not be stored", metadata: ["reason": "\(error)"])
+            return
+        }
+        logger.notice("joined cluster", metadata: ["cluster": "\(id)"])
+        var identity = home.links.identity
+        identity.cluster = cluster
+        listener?.setIdentity(identity)
+        for cell in cells {
+            cell.eventLoop.execute { [identity] in cell.value.links.identity = identity }
+        }
+    }
+
+    /// This node's connections have changed: who is reachable counts as alive.
+    func connectionsChanged() {
+        let alive = ([settings.node.id] + home.links.connectedPeers).sorted()
+        for cell in cells {
+            cell.eventLoop.execute { cell.value.broker.update { $0.replace(alive: alive) } }
+        }
+    }
+
+    // MARK: - Forming the cluster
+
+    /// The node listens: from here on it tells the cluster about itself.
+    func introduce(_ registration: NodeRegistration, listening listener: PeerListener) {
+        self.registration = registration
+        self.listener = listener
+        listener.setIdentity(home.links.identity)
+    }
+
+    private func introduceNode() {
+        guard !isStopping, !registering, let registration else { return }
+        guard controller.state.clusterID != nil else {
+            guard controller.isLeader else { return }
+            return propose(.formCluster(ClusterID(high: random.next(), low: random.next())))
+        }
+        guard controller.state.node(registration.id) != registration else { return }
+        propose(.registerNode(registration))
+    }
+
+    private func propose(_ command: MetadataCommand) {
+        if controller.isLeader {
+            registering = true
+            controller.propose(command) { _ in self.registering = false }
+        } else if let leader = reachableLeader {
+            registering = true
+            home.links.forward(
+                ControllerRequest.command(command).encoded(), to: leader, timeout: Self.forwardTimeout
+            ) { _ in self.registering = false }
+        }
+    }
+
+    private var reachableLeader: NodeID? {
+        guard let leader = controller.leader, leader != settings.node.id, home.links.isConnected(leader) else {
+            return nil
+        }
+        return leader
+    }
+
+    // MARK: - Admin requests
+
+    /// Has the controller, wherever it is, answer an admin request of a client of this node.
+    func administer(_ frame: ByteBuffer, reply: @escaping (ByteBuffer?) -> Void) {
+        attempt(
+            WaitingRequest(frame: frame, deadline: now.advanced(byNanoseconds: Self.searchTime), reply: reply))
+    }
+
+    private func attempt(_ request: WaitingRequest) {
+        if controller.isLeader {
+            controller.answer(request.frame, in: planningContext) { answer in
+                if let answer { request.reply(answer) } else { self.wait(request) }
+            }
+        } else if let leader = reachableLeader {
+            home.links.forward(
+                ControllerRequest.kafka(request.frame).encoded(), to: leader, timeout: Self.forwardTimeout
+            ) { outcome in
+                switch outcome {
+                case .success(let answer) where answer.readableBytes > 0: request.reply(answer)
+                case .success, .failure(.notConnected), .failure(.overloaded), .failure(.refused): self.wait(request)
+                // It may have been carried out: only the client can know whether to ask again.
+                case .failure(.connectionLost), .failure(.timedOut), .failure(.tooLarge): request.reply(nil)
+                }
+            }
+        } else {
+            wait(request)
+        }
+    }
+
+    private func wait(_ request: WaitingRequest) {
+        guard !isStopping, waiting.count < Self.waitingLimit, now < request.deadline else { return request.reply(nil) }
+        waiting.append(request)
+    }
+
+    private func retryWaiting() {
+        guard !waiting.isEmpty, controller.isLeader || reachableLeader != nil || isOverdue else { return }
+        let again = waiting
+        waiting = []
+        for request in again { attempt(request) }
+    }
+
+    private var isOverdue: Bool { waiting.contains { $0.deadline <= now } }
+
+    private var planningContext: PlanningContext {
+        PlanningContext(
+            settings: settings.topics, defaults: TopicDefaults(settings),
+            usable: ([settings.node.id] + home.links.connectedPeers).sorted(), seed: random.next())
+    }
+
+    /// Answers another node's request if this one leads the metadata group; empty bytes say that it does not.
+    func answer(forwarded bytes: ByteBuffer, reply: @escaping (ByteBuffer) -> Void) {
+        guard let request = ControllerRequest(decoding: bytes), controller.isLeader else { return reply(ByteBuffer()) }
+        switch request {
+        case .kafka(let frame):
+            controller.answer(frame, in: planningContext) { reply($0 ?? ByteBuffer()) }
+        case .command(let command):
+            controller.propose(command) { result in
+                guard case .success = result else { return reply(ByteBuffer()) }
+                reply(ByteBuffer(bytes: [1]))
+            }
+        }
+    }
+}
+
+/// A broker's way to the controller of its node.
+final class ResidenceAccess: ControllerAccess {
+    private let home: NIOLoopBound<ShardCell>
+    private let loop: any EventLoop
+
+    init(home: NIOLoopBound<ShardCell>, from loop: any EventLoop) {
+        self.home = home
+        self.loop = loop
+    }
+
+    func administer(_ frame: ByteBuffer, reply: @escaping (ByteBuffer?) -> Void) {
+        let home = home
+        let loop = loop
+        let bound = NIOLoopBound(reply, eventLoop: loop)
+        home.eventLoop.execute {
+            guard let residence = home.value.residence else { return loop.execute { bound.value(nil) } }
+            residence.administer(frame) { answer in loop.execute { bound.value(answer) } }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import Glibc
+import LogModel
+import Logging
+import NIOCore
+import NIOPosix
+import RaftCore
+import Replication
+import Transport
+
+/// A shard's world on a real node: its event loop, real files, an I/O thread pool and the links to its peers.
+final class NodeEnvironment: ShardEnvironment {
+    let node: NodeID
+    let files = RealFileSystem()
+    let loop: any EventLoop
+    private let threads: NIOThreadPool
+    private let links: PeerLinks
+    private let logger: Logger
+    /// Set once, right after the shard is made; both live as long as the node.
+    var endOfTurn: () -> Void = {}
+    var leadershipLearned: (Leadership) -> Void = { _ in }
+
+    init(node: NodeID, loop: any EventLoop, threads: NIOThreadPool, links: PeerLinks, logger: Logger) {
+        self.node = node
+        self.loop = loop
+        self.threads = threads
+        self.links = links
+        self.logger = logger
+    }
+
+    var now: Moment { Moment(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
+
+    var wallClock: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+
+    func send(_ message: Message, of group: PartitionID, payload: [ByteBuffer], to peer: NodeID) {
+        links.send(message, of: group, payload: payload, to: peer)
+    }
+
+    func flushLetters() { links.flush() }
+
+    func requestTurnEnd() {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.execute { bound.value.endOfTurn() }
+    }
+
+    func submit<Answer>(
+        _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void
+    ) {
+        let bound = NIOLoopBound(completion, eventLoop: loop)
+        let loop = self.loop
+        threads.submit { state in
+            guard case .active = state else { return }
+            let handover = Handover(job())
+            loop.execute { bound.value(handover.take()) }
+        }
+    }
+
+    func learned(_ leadership: Leadership) { leadershipLearned(leadership) }
+
+    func report(_ event: ShardEvent) {
+        switch event {
+        case .opened(let partition, let summary):
+            logger.info("opened", metadata: ["partition": "\(partition)", "recovery": "\(summary)"])
+        case .becameLeader(let partition, let term):
+            logger.info("became leader", metadata: ["partition": "\(partition)", "term": "\(term)"])
+        case .steppedDown(let partition, let term):
+            logger.info("stepped down", metadata: ["partition": "\(partition)", "term": "\(term)"])
+        case .stopped(let partition, let reason):
+            logger.error("replica stopped", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .badLetter(let partition, let peer, let reason):
+            logger.warning(
+                "dropped a letter", metadata: ["partition": "\(partition)", "from": "\(peer)", "reason": "\(reason)"])
+        case .retention(let partition, let start):
+            logger.info("old segments removed", metadata: ["partition": "\(partition)", "start": "\(start)"])
+        case .restarted(let partition, let anchor):
+            logger.notice("log restarted", metadata: ["partition": "\(partition)", "at": "\(anchor)"])
+        }
+    }
+}
+
+/// Carries one value from the I/O thread that made it to the loop that will own it.
+// SAFETY: the value is written before `loop.execute` and read after it, by one thread each, and never shared.
+private final class Handover<Value>: @unchecked Sendable {
+    private var value: Value?
+
+    init(_ value: consuming sending Value) { self.value = value }
+
+    func take() -> sending Value {
+        guard let taken = value else { preconditionFailure("a handover is taken once") }
+        value = nil
+        // SAFETY: nobody else holds the value any more.
+        nonisolated(unsafe) let only = taken
+        return only
+    }
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Broker
+import Disk
+import LogModel
+import LogStorage
+import Logging
+import MetadataCore
+import NIOCore
+import NIOPosix
+import PeerWire
+import RaftCore
+import Replication
+import Settings
+import Transport
+
+/// Puts a node together, from the bottom up:
+///
+///     data directory ─▶ loops and I/O threads ─▶ journals ─▶ cells ─▶ metadata group ─▶ peers ─▶ clients
+struct NodeStart {
+    private let settings: NodeSettings
+    private let logger: Logger
+    private let files = RealFileSystem()
+    private let shards: Int
+
+    init(_ settings: NodeSettings, logger: Logger) {
+        self.settings = settings
+        self.logger = logger
+        shards = settings.node.shards > 0 ? settings.node.shards : System.coreCount
+    }
+
+    /// The metadata log is small, and only whole segments go when a snapshot covers them.
+    private static var metadataSegment: ByteCount { .mebibytes(1) }
+
+    func run() async throws -> Node {
+        guard settings.isVoter else { throw NodeError.notAVoter(settings.node.id) }
+        let directory = try openDirectory()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: shards)
+        let threads = NIOThreadPool(numberOfThreads: settings.storage.threads)
+        threads.start()
+        do {
+            let journals = JournalFolder(directory: directory, files: files, shards: shards)
+            try journals.prepare(directory)
+            let cells = try await makeCells(on: group, threads: threads, directory: directory, journals: journals)
+            try await settle(cells, directory)
+            let peers = try await listenForPeers(group, cells, directory)
+            let kafka = try await listenForClients(group, cells)
+            try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
+            return Node(
+                settings: settings, group: group, threads: threads, cells: cells, kafka: kafka, peers: peers,
+                directory: directory, logger: logger)
+        } catch {
+            try? await threads.shutdownGracefully()
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func openDirectory() throws(NodeError) -> DataDirectory {
+        do throws(DataDirectory.Failure) {
+            let directory = try DataDirectory(settings.node.data, node: settings.node.id, shards: shards, files: files)
+            try directory.makeFolders()
+            return directory
+        } catch {
+            throw .directory(error)
+        }
+    }
+
+    // MARK: - Cells
+
+    private func makeCells(
+        on group: MultiThreadedEventLoopGroup, threads: NIOThreadPool, directory: DataDirectory, journals: JournalFolder
+    ) async throws -> [NIOLoopBound<ShardCell>] {
+        var cells: [NIOLoopBound<ShardCell>] = []
+        let shardSettings = shardSettings(directory)
+        let brokerSettings = brokerSettings
+        let identity = identity(directory)
+        for (index, loop) in group.makeIterator().enumerated() {
+            let bound = try await loop.submit {
+                let journal = try journals.open(index)
+                let cell = makeCell(
+                    index, loop, threads, journal: journal, shardSettings, brokerSettings, identity: identity)
+                return NIOLoopBound(cell, eventLoop: loop)
+            }.get()
+            cells.append(bound)
+        }
+        let all = cells
+        for cell in all {
+            try await cell.eventLoop.submit { cell.value.connect(all) }.get()
+        }
+        return cells
+    }
+
+    private func makeCell(
+        _ index: Int, _ loop: any EventLoop, _ threads: NIOThreadPool,
+        journal: sending HardStateJournal<RealFileSystem>, _ shardSettings: ShardSettings,
+        _ brokerSettings: BrokerSettings, identity: PeerIdentity
+    ) -> ShardCell {
+        let way = CellReference()
+        let links = PeerLinks(
+            loop: loop, shard: index, identity: identity, limits: PeerLimits(), logger: logger,
+            connected: { way.cell?.peerConnected($0) }, lost: { way.cell?.peerLost($0) })
+        let environment = NodeEnvironment(
+            node: settings.node.id, loop: loop, threads: threads, links: links, logger: logger)
+        let shard = Shard(settings: shardSettings, environment: environment, journal: journal)
+        let broker = Broker(settings: brokerSettings, shard: shard, index: index)
+        let cell = ShardCell(
+            index: index, loop: loop, environment: environment, shard: shard, broker: broker, links: links)
+        way.cell = cell
+        return cell
+    }
+
+    /// Lets the cells know each other, opens the metadata group on shard 0 and begins to tick.
+    private func settle(_ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory) async throws {
+        let snapshots = MetadataSnapshotFile(in: directory.metadata, files: files)
+        let restored: MetadataSnapshot?
+        do {
+            restored = try snapshots.read()
+        } catch {
+            throw NodeError.storage("\(directory.metadata)/snapshot cannot be read: \(error)")
+        }
+        guard let home = cells.first else { preconditionFailure("a node has at least one shard") }
+        let peers = ControllerResidence.voterEndpoints(settings)
+        var ports: [ShardPort<NodeEnvironment>] = []
+        for cell in cells {
+            ports.append(try await cell.eventLoop.submit { ShardPort(cell.value.broker, on: cell.value.loop) }.get())
+        }
+        let allPorts = ports
+        for cell in cells {
+            try await cell.eventLoop.submit {
+                let cell = cell.value
+                cell.broker.connect(allPorts)
+                cell.broker.controller = ResidenceAccess(home: home, from: cell.loop)
+                cell.links.setPeers(peers)
+                cell.start()
+            }.get()
+        }
+        let opened = home.eventLoop.makePromise(of: Void.self)
+        home.eventLoop.execute {
+            openMetadata(home.value, cells, directory, snapshots, restored, opened: opened)
+        }
+        try await opened.futureResult.get()
+    }
+
+    private func openMetadata(
+        _ home: ShardCell, _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory,
+        _ snapshots: MetadataSnapshotFile<RealFileSystem>, _ restored: MetadataSnapshot?,
+        opened: EventLoopPromise<Void>
+    ) {
+        let controller = Controller(
+            shard: home.shard, snapshots: snapshots, restored: restored,
+            drawID: {
+                var random = SystemRandomNumberGenerator()
+                return TopicID(high: random.next(), low: random.next())
+            },
+            publish: { [unowned home] _, deleted in home.residence?.stateChanged(deleted: deleted) })
+        let residence = ControllerResidence(
+            controller: controller, cells: cells, home: home,
+            hosting: Hosting(settings, shards: shards, directory: directory), settings: settings,
+            directory: directory, logger: logger)
+        home.residence = residence
+        let assignment = ReplicaAssignment(
+            partition: .metadata, replicas: settings.voters.map(\.id), directory: directory.metadata + "/log",
+            limits: LogLimits(segmentBytes: Self.metadataSegment))
+        home.shard.host(assignment, state: controller) { outcome in
+            switch outcome {
+            case .success: opened.succeed()
+            case .failure(let error):
+                opened.fail(NodeError.storage("the metadata log cannot be opened: \(error)"))
+            }
+        }
+        controller.publishRestored()
+    }
+
+    /// From here on the node tells the cluster about itself.
+    private func register(
+        _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory, kafkaPort: Int, peers: PeerListener
+    ) async throws {
+        let kafka = settings.kafka.advertised
+        let peer = settings.peerAddress
+        let id = directory.identity.directory
+        let registration = NodeRegistration(
+            id: settings.node.id,
+            kafka: NetworkAddress(host: kafka.host, port: kafka.port == 0 ? UInt16(kafkaPort) : kafka.port),
+            peer: NetworkAddress(host: peer.host, port: peer.port == 0 ? UInt16(peers.boundPort) : peer.port),
+            rack: settings.node.rack, directory: DirectoryID(high: id.high, low: id.low))
+        guard let home = cells.first else { return }
+        try await home.eventLoop.submit {
+            home.value.residence?.introduce(registration, listening: peers)
+        }.get()
+    }
+
+    // MARK: - Listeners
+
+    private func listenForPeers(
+        _ group: MultiThreadedEventLoopGroup, _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory
+    ) async throws -> PeerListener {
+        let address = settings.peer.listen
+        let inbox = PeerInbox(cells)
+        do {
+            return try await PeerListener.start(
+                host: address.host, port: Int(address.port), group: group, identity: identity(directory),
+                limits: PeerLimits(), receiver: inbox, logger: logger)
+        } catch {
+            throw NodeError.listen("peers", address: address, reason: "\(error)")
+        }
+    }
+
+    private func listenForClients(
+        _ group: MultiThreadedEventLoopGroup, _ cells: [NIOLoopBound<ShardCell>]
+    ) async throws -> KafkaListener {
+        let address = settings.kafka.listen
+        let clientIDLimit = settings.requests.clientIDBytesMax
+        let byLoop = Dictionary(uniqueKeysWithValues: cells.map { (ObjectIdentifier($0.eventLoop), $0) })
+        do {
+            return try await KafkaListener.start(
+                host: address.host, port: Int(address.port), group: group, limits: connectionLimits, logger: logger
+            ) { loop in
+                guard let cell = byLoop[ObjectIdentifier(loop)] else {
+                    preconditionFailure("every loop of the node has a cell")
+                }
+                return KafkaDispatcher(cell.value.broker, clientIDLimit: clientIDLimit)
+            }
+        } catch {
+            throw NodeError.listen("Kafka clients", address: address, reason: "\(error)")
+        }
+    }
+
+    private func identity(_ directory: DataDirectory) -> PeerIdentity {
+        PeerIdentity(
+            cluster: directory.identity.cluster, node: settings.node.id, directory: directory.identity.directory,
+            isFresh: directory.isFresh)
+    }
+
+    // MARK: - Settings by value
+
+    private func shardSettings(_ directory: DataDirectory) -> ShardSettings {
+        let raft = settings.raft
+        let id = directory.identity.directory
+        return ShardSettings(
+            node: settings.node.id,
+            timing: RaftTiming(
+                electionTimeout: raft.electionTimeout.wholeNanoseconds,
+                heartbeatInterval: raft.heartbeatInterval.wholeNanoseconds,
+                reconnectDelay: raft.reconnectDelay.wholeNanoseconds),
+            limits: RaftLimits(
+                maxAppendBytes: raft.appendBytes, maxInflightBytes: raft.inflightBytes,
+                maxInflightAppends: raft.inflightAppends),
+            balanceInterval: raft.leaderBalanceInterval.wholeNanoseconds,
+            retentionInterval: settings.storage.retentionInterval.wholeNanoseconds,
+            checkpointInterval: settings.storage.checkpointInterval.wholeNanoseconds,
+            seed: id.high ^ id.low)
+    }
+
+    private var brokerSettings: BrokerSettings {
+        BrokerSettings(
+            node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
+            fetchLimit: Int(settings.fetches.bytesMax.rawValue), fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
+            produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,
+            shown: SettingDeclaration.all.map { declaration in
+                let value = declaration.text(in: settings)
+                return ShownSetting(
+                    name: declaration.name, value: value, isDefault: value == declaration.initialText,
+                    documentation: declaration.summary)
+            })
+    }
+
+    private var connectionLimits: Transport.ConnectionLimits {
+        var limits = Transport.ConnectionLimits()
+        limits.maxFrameBytes = Int(settings.requests.bytesMax.rawValue)
+        limits.maxInflightBytes = Int(settings.requests.bytesInflight.rawValue)
+        limits.maxOutstandingRequests = settings.connections.requestsInflight
+        limits.outputHighWater = Int(settings.connections.responseBacklog.rawValue)
+        limits.outputLowWater = limits.outputHighWater / 4
+        limits.idleTimeout = .nanoseconds(Int64(clamping: settings.connections.idleTimeout.wholeNanoseconds))
+        limits.frameProgressTimeout = .nanoseconds(Int64(clamping: settings.connections.stallTimeout.wholeNanoseconds))
+        limits.writeStallTimeout = limits.frameProgressTimeout
+        limits.maxConnections = settings.connections.max
+        limits.maxConnectionsPerAddress = settings.connections.maxPerIP
+        limits.maxNewConnectionsPerSecond = settings.connections.acceptRate
+        return limits
+    }
+}
+
+/// The way from a cell's links to the cell, which is made after them.
+private final class CellReference {
+    weak var cell: ShardCell?
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Broker
+import LogModel
+import MetadataCore
+import NIOCore
+import PeerWire
+import RaftCore
+import Replication
+import Transport
+
+/// Everything that lives on one event loop of a node.
+final class ShardCell {
+    let index: Int
+    let loop: any EventLoop
+    let environment: NodeEnvironment
+    let shard: Shard<NodeEnvironment>
+    let broker: Broker<NodeEnvironment>
+    let links: PeerLinks
+    /// Only on shard 0.
+    var residence: ControllerResidence?
+    /// All cells of the node, this one included.
+    private var cells: [NIOLoopBound<ShardCell>] = []
+    private var ticking: RepeatedTask?
+    private var learnt: [Leadership] = []
+
+    /// How often time is looked at. Shorter than any heartbeat or reconnect delay that makes sense.
+    private static let tickInterval = TimeAmount.milliseconds(10)
+
+    init(
+        index: Int, loop: any EventLoop, environment: NodeEnvironment, shard: Shard<NodeEnvironment>,
+        broker: Broker<NodeEnvironment>, links: PeerLinks
+    ) {
+        self.index = index
+        self.loop = loop
+        self.environment = environment
+        self.shard = shard
+        self.broker = broker
+        self.links = links
+        environment.endOfTurn = { [unowned shard] in shard.endOfTurn() }
+        environment.leadershipLearned = { [unowned self] in self.learned($0) }
+    }
+
+    /// Makes the node's other loops known. Called once, before anything else.
+    func connect(_ cells: [NIOLoopBound<ShardCell>]) {
+        self.cells = cells
+    }
+
+    func start() {
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        ticking = loop.scheduleRepeatedTask(initialDelay: Self.tickInterval, delay: Self.tickInterval) { _ in
+            bound.value.tick()
+        }
+    }
+
+    private func tick() {
+        shard.tick()
+        broker.tick()
+        residence?.tick()
+    }
+
+    // MARK: - Leaders
+
+    /// A replica here has learnt who leads its partition: all loops of this node shall know, and when it leads itself,
+    /// so shall its peers.
+    private func learned(_ leadership: Leadership) {
+        learnt.append(leadership)
+        guard learnt.count == 1 else { return }
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.execute { bound.value.spreadLearnt() }
+    }
+
+    private func spreadLearnt() {
+        let news = learnt
+        learnt = []
+        for cell in cells {
+            cell.eventLoop.execute { cell.value.note(news) }
+        }
+        let own = news.filter { $0.leader == environment.node }
+        guard !own.isEmpty else { return }
+        links.announce(own.map { LeaderAnnouncement(group: $0.partition, term: $0.term, leader: environment.node) })
+        links.flush()
+    }
+
+    /// Takes in who leads what, learnt here or from a peer.
+    func note(_ news: [Leadership]) {
+        broker.update { view in
+            for leadership in news { view.note(leadership.partition, term: leadership.term, leader: leadership.leader) }
+        }
+    }
+
+    // MARK: - Peers
+
+    func peerConnected(_ peer: NodeID) {
+        let led = shard.allReplicas.filter { $0.isLeader }
+            .map { LeaderAnnouncement(group: $0.id, term: $0.term, leader: environment.node) }
+        if !led.isEmpty { links.announce(led, to: peer) }
+        shard.peerConnected(peer)
+        links.flush()
+        residence?.connectionsChanged()
+    }
+
+    func peerLost(_ peer: NodeID) {
+        shard.peerLost(peer)
+        residence?.connectionsChanged()
+    }
+
+    // MARK: - The end
+
+    /// Offers the leadership of every partition to a peer that is caught up.
+    func handOver() {
+        residence?.isStopping = true
+        shard.handOver()
+    }
+
+    var ledPartitions: Int { shard.allReplicas.count { $0.isLeader && $0.raft.members.voters.count > 1 } }
+
+    func stop() {
+        ticking?.cancel()
+        links.close()
+        shard.close()
+    }
+}
