@@ -9,6 +9,9 @@ public struct MetadataRequest: WireRequest {
     public static let apiKey = ApiKey.metadata
     public static let versions: ClosedRange<Int16> = 0...13
     public static let flexibleSince: Int16 = 9
+    /// librdkafka leaves the four bytes of a classic array's length in the compact form, so that three bytes follow
+    /// the end whenever it asks for all topics (seen with 2.16.1, `list_topics()`).
+    public static let allowsTrailingBytes = true
 
     /// `nil` asks for all topics and cannot be said in v0, where the empty list says it (see `asksForAllTopics`).
     public var topics: [Topic]? = []

@@ -79,6 +79,10 @@ public protocol WireMessage: WireStruct, Equatable {
     /// The first version with compact lengths and tagged fields.
     static var flexibleSince: Int16 { get }
 
+    /// Whether bytes behind the last field are let pass, as Apache Kafka lets them pass everywhere. `false` but where
+    /// a client that is widely used sends them.
+    static var allowsTrailingBytes: Bool { get }
+
     /// Reads a whole body; what `RequestHeader` or `ResponseHeader` left of a frame. Byte fields are slices of it.
     static func decode(_ body: ByteBuffer, version: Int16) throws(WireError) -> Self
 
@@ -88,6 +92,7 @@ public protocol WireMessage: WireStruct, Equatable {
 
 extension WireMessage {
     public var sizeHint: Int { 256 }
+    public static var allowsTrailingBytes: Bool { false }
 
     public static func isFlexible(_ version: Int16) -> Bool { version >= flexibleSince }
 
@@ -97,7 +102,7 @@ extension WireMessage {
         var decoder = WireDecoder(body, version: version, isFlexible: isFlexible(version))
         var message = Self()
         try message.walk(&decoder)
-        try decoder.finish()
+        if !allowsTrailingBytes { try decoder.finish() }
         return message
     }
 }
