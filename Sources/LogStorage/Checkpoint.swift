@@ -87,7 +87,9 @@ struct Checkpoint: Hashable {
         guard bytes.readableBytes >= Self.headerSize, bytes.readInteger(as: UInt32.self) == Self.magic,
             let crc = bytes.readInteger(as: UInt32.self)
         else { throw Flaw("this is no checkpoint") }
-        guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == crc else { throw Flaw("the checksum does not match") }
+        guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == crc else {
+            throw Flaw("the checksum does not match")
+        }
         var reader = Reader(bytes: bytes)
         let flags = UInt32(bitPattern: try reader.int32())
         let startTerm = try reader.term()

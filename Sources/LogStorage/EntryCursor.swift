@@ -40,7 +40,8 @@ struct EntryCursor<File: StorageFile> {
         let available = windowCount - begin
         do throws(BatchError) {
             let head = try window.withUnsafeBufferPointer { (bytes) throws(BatchError) in
-                try EntryHead.parse(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[begin..<begin + available])))
+                try EntryHead.parse(
+                    UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[begin..<begin + available])))
             }
             guard Int64(head.totalSize) <= end - position else {
                 throw BatchError(.truncated(needed: head.totalSize, available: Int(end - position)))
@@ -60,7 +61,8 @@ struct EntryCursor<File: StorageFile> {
         }
         windowStart = position
         guard windowCount == wanted else {
-            throw .corrupt(.init(file: path, position: ByteCount(position + Int64(windowCount)), detail: "the file is too short"))
+            throw .corrupt(
+                .init(file: path, position: ByteCount(position + Int64(windowCount)), detail: "the file is too short"))
         }
     }
 }
@@ -73,7 +75,8 @@ extension StorageFile {
             var failure: DiskError?
             let got = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { space in
                 do throws(DiskError) {
-                    return try read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<count]), at: ByteCount(position))
+                    return try read(
+                        into: UnsafeMutableRawBufferPointer(rebasing: space[..<count]), at: ByteCount(position))
                 } catch {
                     failure = error
                     return 0
@@ -83,7 +86,8 @@ extension StorageFile {
             return got
         }
         guard got == count else {
-            throw .corrupt(.init(file: path, position: ByteCount(position + Int64(got)), detail: "the file is too short"))
+            throw .corrupt(
+                .init(file: path, position: ByteCount(position + Int64(got)), detail: "the file is too short"))
         }
         return buffer
     }

@@ -13,7 +13,8 @@ import RecordBatches
 ///       8      8  sequence, one higher than the frame's before it
 ///      16      4  number of records, n
 ///      20      4  zero
-///      24  32 × n  records: topic id (16), partition (4), term (4; −1 forgets the group), vote (4; −1 nobody), zero (4)
+///      24  32 × n  records: topic id (16), partition (4), term (4; −1 forgets the group), vote (4; −1 nobody),
+///                  zero (4)
 ///
 /// A damaged frame at the end is a torn write that nobody was promised: it is cut. A damaged frame with a good one
 /// behind it was durable once: that is damage. So every multiple of 8 behind a bad frame is tried for a good one.

@@ -47,10 +47,7 @@ public final class HardStateJournal<FS: FileSystem> {
     static func open(directory: String, in fs: FS, rewriteBytes: Int64) throws(LogError) -> sending HardStateJournal {
         let path = directory + "/" + name
         return try onDisk { () throws(DiskError) in
-            if try !fs.exists(directory) {
-                try fs.makeDirectory(directory)
-                try fs.synchronizeDirectory(FS.parent(of: directory))
-            }
+            if try !fs.exists(directory) { try fs.makeDirectory(directory) }
             return try fs.exists(path)
         }
             ? try reopen(path, directory: directory, fs: fs, rewriteBytes: rewriteBytes)
@@ -62,13 +59,14 @@ public final class HardStateJournal<FS: FileSystem> {
     ) throws(LogError) -> sending HardStateJournal {
         let bytes = HardStateFrame.encode([], sequence: 1)
         let file = try onDisk { () throws(DiskError) in
+            try fs.synchronizeDirectory(FS.parent(of: directory))
             let file = try fs.open(path + ".new", .createOrOpen)
             try file.truncate(to: .zero)
             try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
             try file.synchronize()
             try fs.rename(path + ".new", to: path)
             try fs.synchronizeDirectory(directory)
-            return file
+            return try fs.open(path, .existing)
         }
         let content = HardStateFrame.Content(size: Int64(bytes.readableBytes), sequence: 1)
         return HardStateJournal(directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
@@ -89,12 +87,16 @@ public final class HardStateJournal<FS: FileSystem> {
         } catch {
             throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
         }
+        // It is written anew: what is readable may be visible only, and after a sync that failed in an earlier life no
+        // later one would write it.
+        let journal = HardStateJournal(
+            directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
+        var ticket = SyncTicket(number: 0, fs: fs)
         try onDisk { () throws(DiskError) in
-            if content.size < size { try file.truncate(to: ByteCount(content.size)) }
-            // Also without a torn tail: what is readable may only be in the page cache.
-            try file.synchronize()
+            try journal.writeAnew(&ticket)
+            try ticket.run().get()
         }
-        return HardStateJournal(directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
+        return journal
     }
 
     /// What was recorded last for `group`; term 0 and no vote when nothing was.
@@ -157,8 +159,8 @@ public final class HardStateJournal<FS: FileSystem> {
         }
     }
 
-    /// All that is known, in a new file. It takes the old one's place when it is durable: a crash before that leaves the
-    /// old one, which lacks only what nobody has been promised yet.
+    /// All that is known, in a new file. It takes the old one's place when it is durable: a crash before that leaves
+    /// the old one, which lacks only what nobody has been promised yet.
     private func writeAnew(_ ticket: inout SyncTicket<FS>) throws(DiskError) {
         let path = directory + "/" + Self.name
         file = try fs.open(path + ".new", .createOrOpen)

@@ -72,7 +72,9 @@ extension PartitionLog {
             let heads = waiting[number].heads
             for entry in heads.indices {
                 let head = heads[entry]
-                if size > 0, size + Int64(head.totalSize) > limits.segmentBytes.rawValue || isTooYoung(head, firstTimestamp) {
+                if size > 0,
+                    size + Int64(head.totalSize) > limits.segmentBytes.rawValue || isTooYoung(head, firstTimestamp)
+                {
                     run.isFull = true
                     if entry > heads.startIndex {
                         run.split = (number, entry)

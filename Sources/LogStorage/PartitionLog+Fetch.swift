@@ -23,7 +23,8 @@ extension PartitionLog {
         while at < min(stop, written), room > 0 {
             let place = try locate(at)
             let mayExceed = pieces.isEmpty
-            guard let (end, position) = try limitOfFetch(from: place, stop: stop, room: room, mayExceed: mayExceed) else {
+            guard let (end, position) = try limitOfFetch(from: place, stop: stop, room: room, mayExceed: mayExceed)
+            else {
                 return pieces
             }
             try appendRanges(of: place, to: end, position, &pieces)

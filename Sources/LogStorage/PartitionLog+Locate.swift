@@ -43,7 +43,9 @@ extension PartitionLog {
         do throws(LogError) {
             var cursor = try segment.cursor(from: row?.position ?? 0)
             while let (head, position) = try cursor.next() {
-                guard head.baseOffset == markers.offset(at: at), head.isMarker == markers.contains(at) else { return nil }
+                guard head.baseOffset == markers.offset(at: at), head.isMarker == markers.contains(at) else {
+                    return nil
+                }
                 let next = at.advanced(by: head.slots)
                 if index < next { return Place(segment: number, position: position, head: head, index: at) }
                 at = next

@@ -6,8 +6,8 @@ import NIOCore
 import RecordBatches
 
 extension PartitionLog {
-    /// Whole entries from `from` on, for replication: at most `limit` bytes, but at least one entry unless `from` is the
-    /// end. From memory when it still holds them, without copying; otherwise from one segment's file.
+    /// Whole entries from `from` on, for replication: at most `limit` bytes, but at least one entry unless `from` is
+    /// the end. From memory when it still holds them, without copying; otherwise from one segment's file.
     ///
     /// - Throws: `.beforeStart` when they are gone; `.corrupt` when no entry begins at `from`.
     public func read(from: LogIndex, limit: ByteCount) throws(LogError) -> LogSlice {
@@ -78,8 +78,11 @@ extension PartitionLog {
                     throw error
                 }
                 guard size + head.totalSize <= bytes.readableBytes else { break }
-                // What has rotted must not reach a follower, nor a state machine.
+                // What has rotted must not reach a follower, nor a state machine. Two fields lie outside the checksum.
                 try head.verifyChecksum(bytes, at: bytes.readerIndex + size)
+                guard head.baseOffset == markers.offset(at: reached), head.term == terms.term(at: reached) else {
+                    throw BatchError(.badHeader("another offset or term than this place in the log has"))
+                }
                 size += head.totalSize
                 reached = reached.advanced(by: head.slots)
             }

@@ -17,12 +17,7 @@ extension PartitionLog {
         directory: String, in fs: FS, limits: LogLimits, now: Timestamp
     ) throws(LogError) -> sending PartitionLog {
         let isThere = try onDisk { () throws(DiskError) in try fs.exists(directory) }
-        if !isThere {
-            try onDisk { () throws(DiskError) in
-                try fs.makeDirectory(directory)
-                try fs.synchronizeDirectory(FS.parent(of: directory))
-            }
-        }
+        if !isThere { try onDisk { () throws(DiskError) in try fs.makeDirectory(directory) } }
         let names = try onDisk { () throws(DiskError) in try fs.list(directory) }
         let bases = names.compactMap { Segment<FS>.base(ofName: $0) }.sorted()
         guard let checkpoint = try CheckpointFile.read(in: directory, fs: fs) else {
@@ -30,6 +25,8 @@ extension PartitionLog {
             guard bases.isEmpty else {
                 throw .corrupt(.init(file: directory + "/checkpoint", position: .zero, detail: "it is gone"))
             }
+            // Also when the directory was there: who made it may have died before this.
+            try onDisk { () throws(DiskError) in try fs.synchronizeDirectory(FS.parent(of: directory)) }
             return try begin(at: .origin, in: directory, fs: fs, limits: limits)
         }
         if checkpoint.isRestarting {
@@ -60,6 +57,8 @@ extension PartitionLog {
 
     private static func remove(_ bases: [LogIndex], in directory: String, fs: FS) throws(LogError) {
         try onDisk { () throws(DiskError) in
+            // The checkpoint that lets them go may be visible and not yet durable; without it they would be missed.
+            try fs.synchronizeDirectory(directory)
             for base in bases.reversed() {
                 let path = Segment<FS>.path(base, in: directory)
                 if try fs.exists(path + Segment<FS>.indexSuffix) { try fs.remove(path + Segment<FS>.indexSuffix) }
@@ -73,7 +72,8 @@ extension PartitionLog {
         let promised = checkpoint.segments
         guard promised.first.map({ $0.base == start.position.end }) ?? (checkpoint.recoveryPoint == start.position.end)
         else {
-            throw .corrupt(.init(file: directory + "/checkpoint", position: .zero, detail: "it does not cover its segments"))
+            throw .corrupt(
+                .init(file: directory + "/checkpoint", position: .zero, detail: "it does not cover its segments"))
         }
         let missing = promised.map(\.base).filter { !bases.contains($0) }
         // Damage is looked for first: a log that is refused is left as it is.
@@ -144,6 +144,7 @@ extension PartitionLog {
         let file = try onDisk { () throws(DiskError) in try segment.file() }
         var scan = EntryScan(file, from: segment.size, to: fileSize)
         let before = segment.size
+        let isSuspect = try onDisk { () throws(DiskError) in try fs.exists(failureNote) }
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
             guard head.baseOffset == endOffset, head.term >= lastTerm else { break }
             if head.isMarker { markers.note(end) }
@@ -157,9 +158,26 @@ extension PartitionLog {
         }
         recovery.scanned += ByteCount(scan.checked)
         guard segment.size > before else { return }
+        if isSuspect { try writeAgain(segment, from: before) }
         sizeOnDisk += segment.size - before
         // Being readable says nothing about the disk: the process may have died with all of this in the page cache.
         segment.needsSync = true
+    }
+
+    /// Writes bytes over themselves, so that the next sync writes what an earlier one failed to.
+    private func writeAgain(_ segment: Segment<FS>, from position: Int64) throws(LogError) {
+        let file = try onDisk { () throws(DiskError) in try segment.file() }
+        var position = position
+        while position < segment.size {
+            let count = min(1 << 20, segment.size - position)
+            let bytes = try file.readBuffer(Int(count), at: position, path: segment.path)
+            try onDisk { () throws(DiskError) in
+                try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in
+                    try file.write([bytes], at: ByteCount(position))
+                }
+            }
+            position += count
+        }
     }
 
     private func finishRecovery(dropped: [LogIndex], wasClosedCleanly: Bool) throws(LogError) {
@@ -172,14 +190,20 @@ extension PartitionLog {
         let hasChanged = !dropped.isEmpty || recovery.cut > .zero || durable < end
         recovery.wasClean = wasClosedCleanly && !hasChanged
         guard !recovery.wasClean else { return }
-        // Also when nothing was found to do: what is readable may be in the page cache only, and a cut made by a process
-        // that died then could be undone by the next loss of power, behind what has been written since.
+        // Also when nothing was found to do: what is readable may be in the page cache only, and a cut made by a
+        // process that died then could be undone by the next loss of power, behind what has been written since.
         try onDisk { () throws(DiskError) in
             for segment in segments where segment.needsSync || segment === segments.last {
-                try segment.file().synchronize()
+                do throws(DiskError) {
+                    try segment.file().synchronize()
+                } catch {
+                    _ = try? fs.open(failureNote, .createOrOpen)
+                    throw error
+                }
                 segment.durableSize = segment.size
                 segment.needsSync = false
             }
+            if try fs.exists(failureNote) { try fs.remove(failureNote) }
             try fs.synchronizeDirectory(directory)
         }
         guard hasChanged else { return }

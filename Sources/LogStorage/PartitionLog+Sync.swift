@@ -9,6 +9,7 @@ extension PartitionLog {
         guard !hasFailed, syncUnderWay == nil, durable < written || isDirtyOnDisk else { return nil }
         tickets += 1
         var ticket = SyncTicket(number: tickets, fs: fs)
+        ticket.failureNote = failureNote
         var sizes: [(base: LogIndex, size: Int64)] = []
         for segment in segments where segment.needsSync {
             guard let file = segment.openFile else {
@@ -78,7 +79,7 @@ extension PartitionLog {
         try checkUsable()
         if endWhenLastAsked == end { recent.evict(toCost: 0) }
         endWhenLastAsked = end
-        guard checkpointed.recoveryPoint != written || checkpointed.start != start.position.end else { return }
+        guard checkpointed.recoveryPoint != end || checkpointed.start != start.position.end else { return }
         checkpointIsWanted = true
     }
 

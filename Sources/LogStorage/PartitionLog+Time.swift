@@ -24,7 +24,8 @@ extension PartitionLog {
         return nil
     }
 
-    /// The first of the records below `upTo` that have the greatest timestamp; `nil` when there are no records.
+    /// The first of the records that have the greatest timestamp, in batches that end at `upTo` or before; `nil` when
+    /// there are none.
     public func maxTimestamp(upTo: Offset) throws(LogError) -> TimedOffset? {
         try checkUsable()
         let stop = index(of: min(upTo, endOffset))
@@ -38,9 +39,10 @@ extension PartitionLog {
         }
         for chunk in recent.unwrittenChunks {
             var at = chunk.start
-            for head in chunk.heads where at < stop {
-                if !head.isMarker { greatest = max(greatest ?? .min, head.maxTimestamp.milliseconds) }
+            for head in chunk.heads {
                 at = at.advanced(by: head.slots)
+                guard at <= stop else { break }
+                if !head.isMarker { greatest = max(greatest ?? .min, head.maxTimestamp.milliseconds) }
             }
         }
         guard let greatest else { return nil }
@@ -54,9 +56,10 @@ extension PartitionLog {
         var greatest = row?.maxTimestamp ?? .min
         var at = row?.index ?? segment.base
         var cursor = try segment.cursor(from: row?.position ?? 0)
-        while at < stop, let (head, _) = try cursor.next() {
-            if !head.isMarker { greatest = max(greatest, head.maxTimestamp.milliseconds) }
+        while let (head, _) = try cursor.next() {
             at = at.advanced(by: head.slots)
+            guard at <= stop else { break }
+            if !head.isMarker { greatest = max(greatest, head.maxTimestamp.milliseconds) }
         }
         return greatest == .min ? nil : greatest
     }

@@ -97,6 +97,9 @@ public final class PartitionLog<FS: FileSystem> {
         checkpointed = (checkpoint.start.position.end, checkpoint.recoveryPoint, checkpoint.isClean)
     }
 
+    /// See `SyncTicket.failureNote`.
+    var failureNote: String { directory + "/sync-failed" }
+
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }
 

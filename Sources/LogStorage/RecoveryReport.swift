@@ -56,7 +56,8 @@ enum RecoveryTable {
 
         func matches(_ facts: Facts) -> Bool {
             (promise ?? facts.promiseIsKept) == facts.promiseIsKept && (connects ?? facts.connects) == facts.connects
-                && (tail ?? facts.tailIsWhole) == facts.tailIsWhole && (index ?? facts.indexMatches) == facts.indexMatches
+                && (tail ?? facts.tailIsWhole) == facts.tailIsWhole
+                && (index ?? facts.indexMatches) == facts.indexMatches
         }
     }
 

@@ -35,7 +35,8 @@ struct IndexRow: Hashable {
         buffer.writeInteger(maxTimestamp)
         let crc = buffer.withUnsafeReadableBytes { bytes in
             let row = begin - buffer.readerIndex
-            return CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[row..<row + Self.checkedSize]), continuing: seed)
+            return CRC32C.checksum(
+                UnsafeRawBufferPointer(rebasing: bytes[row..<row + Self.checkedSize]), continuing: seed)
         }
         buffer.writeInteger(crc)
         buffer.writeInteger(0 as UInt32)
@@ -138,7 +139,9 @@ final class SparseIndex<FS: FileSystem> {
         guard let bytes = block?.bytes else { throw IndexDamage() }
         let begin = (number % Self.rowsPerBlock) * IndexRow.size
         guard begin + IndexRow.size <= bytes.count else { throw IndexDamage() }
-        let row = bytes.withUnsafeBytes { IndexRow(UnsafeRawBufferPointer(rebasing: $0[begin..<begin + IndexRow.size]), seed: seed) }
+        let row = bytes.withUnsafeBytes {
+            IndexRow(UnsafeRawBufferPointer(rebasing: $0[begin..<begin + IndexRow.size]), seed: seed)
+        }
         guard let row else { throw IndexDamage() }
         return row
     }

@@ -19,6 +19,9 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
     /// A directory in which names were made or removed.
     var directory: String?
     var checkpoint: CheckpointJob<FS>?
+    /// A file made when the sync fails, for a process that starts again on the same machine: the page cache then shows
+    /// bytes that no sync will ever write. It need not be durable, because a loss of power ends the lie as well.
+    var failureNote: String?
     private let outcome = Outcome()
 
     init(number: Int, fs: FS) {
@@ -47,6 +50,7 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
             if let replacement { try fs.rename(replacement.path, to: replacement.target) }
             if let directory { try fs.synchronizeDirectory(directory) }
         } catch {
+            if let failureNote { _ = try? fs.open(failureNote, .createOrOpen) }
             return .failure(error)
         }
         // A checkpoint that cannot be written costs a longer scan, no data: the old one still stands.

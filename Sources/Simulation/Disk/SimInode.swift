@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a simulated disk decides by chance: SplitMix64, seeded.
+struct DiskChance {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+    mutating func coin() -> Bool { next() & 1 == 0 }
+}
+
+/// The bytes of a file: as programs see them, and as they would be found after a loss of power.
+///
+/// The unit of writing back is a page; within a page that was being written when the power went, each sector is old or
+/// new. The file's length goes its own way, as metadata does.
+final class SimInode {
+    private(set) var visible: [UInt8] = []
+    private(set) var durable: [UInt8] = []
+    /// Pages whose visible bytes have not been written back.
+    private var dirty: Set<Int> = []
+    /// Pages that a failed sync has marked clean without having written them back.
+    private var lost: Set<Int> = []
+    /// The shortest the file has been since its length was last made durable, when that cut anything.
+    private var cut: Int?
+
+    static let pageSize = 4096
+    static let sectorSize = 512
+
+    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) {
+        guard bytes.count > 0 else { return }
+        let end = position + bytes.count
+        let from = min(position, visible.count)
+        if visible.count < end { visible.append(contentsOf: repeatElement(0, count: end - visible.count)) }
+        visible.withUnsafeMutableBytes { $0[position..<end].copyBytes(from: bytes) }
+        touch(from..<end)
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) -> Int {
+        guard position < visible.count else { return 0 }
+        let count = min(buffer.count, visible.count - position)
+        visible.withUnsafeBytes { buffer.copyBytes(from: $0[position..<position + count]) }
+        return count
+    }
+
+    /// - Parameter writesBack: which pages the kernel happens to have written back before.
+    func truncate(to size: Int, writesBack: (Int) -> Bool) {
+        for page in dirty.sorted() where writesBack(page) { writeBack(page, sectors: { _ in true }, into: &durable) }
+        if size < visible.count {
+            visible.removeLast(visible.count - size)
+            cut = min(cut ?? size, size)
+            dirty = dirty.filter { $0 * Self.pageSize < size }
+            lost = lost.filter { $0 * Self.pageSize < size }
+            if size % Self.pageSize != 0 { dirty.insert(size / Self.pageSize) }
+        } else if size > visible.count {
+            let from = visible.count
+            visible.append(contentsOf: repeatElement(0, count: size - from))
+            touch(from..<size)
+        }
+    }
+
+    func synchronize() {
+        if durable.count > visible.count { durable.removeLast(durable.count - visible.count) }
+        if let cut, cut < durable.count { durable.removeLast(durable.count - cut) }
+        if durable.count < visible.count {
+            durable.append(contentsOf: repeatElement(0, count: visible.count - durable.count))
+        }
+        for page in dirty { writeBack(page, sectors: { _ in true }, into: &durable) }
+        dirty.removeAll(keepingCapacity: true)
+        cut = nil
+    }
+
+    /// A sync that fails: the pages count as clean, and no later sync writes them (ATC'20, see `DiskError.isFatal`).
+    func failSynchronize() {
+        lost.formUnion(dirty)
+        dirty.removeAll()
+    }
+
+    /// Changes a bit of what is stored, as a worn disk does.
+    func flip(bit: Int, at position: Int) {
+        visible[position] ^= 1 << UInt8(bit)
+        if position < durable.count { durable[position] ^= 1 << UInt8(bit) }
+    }
+
+    /// The power goes. What was not synchronized is kept, lost or torn, as `chance` has it.
+    func losePower(keepsNothing: Bool, _ chance: inout DiskChance) {
+        var image = durable
+        if !keepsNothing {
+            if let cut, cut < image.count, chance.coin() { image.removeLast(image.count - cut) }
+            // Often all or nothing: what a run full of holes hides.
+            let mood = chance.below(4)
+            for page in dirty.sorted() {
+                switch mood {
+                case 0: break
+                case 1: writeBack(page, sectors: { _ in true }, into: &image)
+                default:
+                    let isTorn = chance.below(4) == 0
+                    guard chance.coin() || isTorn else { continue }
+                    let sectors = isTorn ? chance.next() : .max
+                    writeBack(page, sectors: { sectors >> UInt64($0) & 1 == 1 }, into: &image)
+                }
+            }
+            if image.count < visible.count, chance.below(4) == 0 {
+                let more = 1 + chance.below(visible.count - image.count)
+                image.append(contentsOf: repeatElement(0, count: more))
+            }
+        }
+        visible = image
+        durable = image
+        dirty.removeAll()
+        lost.removeAll()
+        cut = nil
+    }
+
+    private func touch(_ range: Range<Int>) {
+        for page in range.lowerBound / Self.pageSize...(range.upperBound - 1) / Self.pageSize {
+            dirty.insert(page)
+            lost.remove(page)
+        }
+    }
+
+    private func writeBack(_ page: Int, sectors: (Int) -> Bool, into image: inout [UInt8]) {
+        let start = page * Self.pageSize
+        let end = min(start + Self.pageSize, visible.count)
+        for sector in 0..<Self.pageSize / Self.sectorSize where sectors(sector) {
+            let from = start + sector * Self.sectorSize
+            let to = min(from + Self.sectorSize, end)
+            guard from < to else { break }
+            if image.count < to { image.append(contentsOf: repeatElement(0, count: to - image.count)) }
+            image.replaceSubrange(from..<to, with: visible[from..<to])
+        }
+    }
+}
