@@ -34,6 +34,10 @@ final class ControllerResidence {
     private var registering = false
     private var waiting: [WaitingRequest] = []
     private var random = SystemRandomNumberGenerator()
+    /// Voters that have said they belong to no cluster yet, and whether anybody belongs to one.
+    private var clusterless: Set<NodeID> = []
+    private var clusterExists = false
+    private let started: Moment
 
     /// An admin request that looks for the controller.
     private struct WaitingRequest {
@@ -59,6 +63,7 @@ final class ControllerResidence {
         self.settings = settings
         self.directory = directory
         self.logger = logger
+        started = home.environment.now
     }
 
     private var now: Moment { home.environment.now }
@@ -66,6 +71,7 @@ final class ControllerResidence {
     func tick() {
         retryWaiting()
         introduceNode()
+        if !clusterExists { considerNewCluster() }
     }
 
     // MARK: - Publishing
@@ -141,6 +147,28 @@ final class ControllerResidence {
     }
 
     // MARK: - Forming the cluster
+
+    /// What a peer says of itself when it connects.
+    func heard(_ hello: Hello) {
+        if hello.cluster == nil { clusterless.insert(hello.node) } else { clusterExists = true }
+    }
+
+    /// How long voters that have not been heard of are waited for before a majority forms the cluster without them.
+    private static let formationPatience: UInt64 = 5_000_000_000
+
+    /// A node without metadata may be new or may have lost its disk, and in a cluster that exists it must not vote
+    /// before it has caught up. It is new for certain when no voter belongs to a cluster. A majority is believed after
+    /// a while: only the loss of a disk and a voter that was never there, both at once, could make that wrong.
+    private func considerNewCluster() {
+        guard let replica = home.shard.replica(.metadata), replica.isRebuilding else { return }
+        let others = settings.voters.filter { $0.id != settings.node.id }
+        let heard = others.count { clusterless.contains($0.id) }
+        let isMajority = 2 * (heard + 1) > settings.voters.count
+        let hasWaited = now.nanoseconds(since: started) >= Self.formationPatience
+        guard heard == others.count || (isMajority && hasWaited) else { return }
+        clusterExists = true
+        replica.endRebuilding()
+    }
 
     /// The node listens: from here on it tells the cluster about itself.
     func introduce(_ registration: NodeRegistration, listening listener: PeerListener) {

@@ -12,6 +12,7 @@ struct Hosting: Sendable {
     let node: NodeID
     let shards: Int
     let topicsDirectory: String
+    let directoryID: DirectoryID
     let defaults: TopicDefaults
     let tailBytes: ByteCount
     let unpackedBytes: ByteCount
@@ -20,6 +21,8 @@ struct Hosting: Sendable {
         node = settings.node.id
         self.shards = shards
         topicsDirectory = directory.topics
+        let id = directory.identity.directory
+        directoryID = DirectoryID(high: id.high, low: id.low)
         defaults = TopicDefaults(settings)
         tailBytes = settings.storage.tailBytes
         unpackedBytes = settings.requests.decompressedBytesMax
@@ -31,11 +34,12 @@ struct Hosting: Sendable {
         for topic in deleted { drop(topic, from: cell) }
         for topic in state.allTopics {
             let configs = topic.configs.effective(defaults)
+            let hasLost = state.hasLost(topic, on: node, directory: directoryID)
             for (index, placement) in topic.partitions.enumerated() where placement.replicas.contains(node) {
                 let partition = PartitionID(topic: topic.id, index: Int32(index))
                 guard partition.shard(of: shards) == cell.index else { continue }
                 guard cell.shard.replica(partition) == nil, !cell.shard.isOpening(partition) else { continue }
-                cell.shard.host(assignment(of: partition, placement, configs))
+                cell.shard.host(assignment(of: partition, placement, configs, hasLost: hasLost))
             }
         }
         dropUnknown(state, from: cell)
@@ -61,13 +65,15 @@ struct Hosting: Sendable {
     }
 
     private func assignment(
-        of partition: PartitionID, _ placement: PartitionPlacement, _ configs: EffectiveTopicConfigs
+        of partition: PartitionID, _ placement: PartitionPlacement, _ configs: EffectiveTopicConfigs, hasLost: Bool
     ) -> ReplicaAssignment {
         ReplicaAssignment(
             partition: partition, replicas: placement.replicas, directory: directory(of: partition),
             limits: LogLimits(
                 segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentMilliseconds,
                 indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes),
-            retention: .init(milliseconds: configs.retentionMilliseconds, bytes: configs.retentionBytes))
+            retention: .init(milliseconds: configs.retentionMilliseconds, bytes: configs.retentionBytes),
+            // What only this node had is gone with its disk; there is nobody to wait for.
+            mayHaveForgotten: hasLost && placement.replicas.count > 1)
     }
 }

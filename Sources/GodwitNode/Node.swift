@@ -77,10 +77,11 @@ public final class Node: Sendable {
         logger.info("stopped")
     }
 
-    /// Waits until no shard leads anything any more, but no longer than the shutdown timeout.
+    /// Waits until no shard leads anything that a peer could take over, but no longer than `handOverLimit`: when all
+    /// nodes are stopped together there is soon nobody left to take over.
     private func waitForHandOver() async {
-        let rounds = settings.requests.shutdownTimeout.wholeNanoseconds / Self.handOverPoll
-        for _ in 0..<rounds {
+        let limit = min(settings.requests.shutdownTimeout.wholeNanoseconds, Self.handOverLimit)
+        for _ in 0..<limit / Self.handOverPoll {
             var led = 0
             for cell in cells {
                 led += (try? await cell.eventLoop.submit { cell.value.ledPartitions }.get()) ?? 0
@@ -90,6 +91,7 @@ public final class Node: Sendable {
         }
     }
 
+    private static let handOverLimit: UInt64 = 1_000_000_000
     private static let handOverPoll: UInt64 = 10_000_000
 }
 

@@ -80,6 +80,12 @@ final class NodeEnvironment: ShardEnvironment {
             logger.info("old segments removed", metadata: ["partition": "\(partition)", "start": "\(start)"])
         case .restarted(let partition, let anchor):
             logger.notice("log restarted", metadata: ["partition": "\(partition)", "at": "\(anchor)"])
+        case .rebuilding(let partition):
+            logger.notice(
+                "rebuilding from the peers, without a vote until it has caught up",
+                metadata: ["partition": "\(partition)"])
+        case .rebuilt(let partition):
+            logger.notice("rebuilt, votes again", metadata: ["partition": "\(partition)"])
         }
     }
 }

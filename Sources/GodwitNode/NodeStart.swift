@@ -159,12 +159,22 @@ struct NodeStart {
             hosting: Hosting(settings, shards: shards, directory: directory), settings: settings,
             directory: directory, logger: logger)
         home.residence = residence
+        // Peers may have connected before anybody was there to hear of it.
+        residence.connectionsChanged()
         let assignment = ReplicaAssignment(
             partition: .metadata, replicas: settings.voters.map(\.id), directory: directory.metadata + "/log",
-            limits: LogLimits(segmentBytes: Self.metadataSegment))
+            limits: LogLimits(segmentBytes: Self.metadataSegment), mayHaveForgotten: settings.voters.count > 1)
         home.shard.host(assignment, state: controller) { outcome in
             switch outcome {
-            case .success: opened.succeed()
+            case .success:
+                let start = home.shard.replica(.metadata)?.logStart ?? .zero
+                guard start <= controller.nextOffset else {
+                    return opened.fail(
+                        NodeError.storage(
+                            "the metadata log begins at \(start), but the snapshot ends at \(controller.nextOffset): "
+                                + "delete this node's data directory and let its peers rebuild it"))
+                }
+                opened.succeed()
             case .failure(let error):
                 opened.fail(NodeError.storage("the metadata log cannot be opened: \(error)"))
             }

@@ -15,7 +15,11 @@ final class PeerInbox: PeerReceiver {
     init(_ cells: [NIOLoopBound<ShardCell>]) { self.cells = cells }
 
     /// What could be said against a peer, the listener has checked: its version, its cluster and its id.
-    func refusal(of hello: Hello) -> HelloReply.Refusal? { nil }
+    func refusal(of hello: Hello) -> HelloReply.Refusal? {
+        let home = cells[0]
+        home.eventLoop.execute { home.value.residence?.heard(hello) }
+        return nil
+    }
 
     func received(_ letters: [PeerLetter], from peer: NodeID, on loop: any EventLoop) {
         guard cells.count > 1 else { return Self.deliver(letters, from: peer, to: cells[0]) }
@@ -60,7 +64,7 @@ final class PeerInbox: PeerReceiver {
 
     func acceptedConnectionLost(from peer: NodeID) {
         for cell in cells {
-            cell.eventLoop.execute { cell.value.links.acceptedConnectionLost(from: peer) }
+            cell.eventLoop.execute { cell.value.acceptedConnectionLost(from: peer) }
         }
     }
 }

@@ -105,6 +105,15 @@ final class ShardCell {
         residence?.connectionsChanged()
     }
 
+    /// A connection that `peer` had opened is gone, and so everything it sent has been read.
+    ///
+    /// Letters of a dead leader may have been read after our own connection to it broke, and would pass for a sign of
+    /// life for a whole election timeout; so the loss is told again.
+    func acceptedConnectionLost(from peer: NodeID) {
+        links.acceptedConnectionLost(from: peer)
+        if !links.isConnected(peer) { shard.peerLost(peer) }
+    }
+
     // MARK: - The end
 
     /// Offers the leadership of every partition to a peer that is caught up.
@@ -113,7 +122,13 @@ final class ShardCell {
         shard.handOver()
     }
 
-    var ledPartitions: Int { shard.allReplicas.count { $0.isLeader && $0.raft.members.voters.count > 1 } }
+    /// How many partitions are led here that a connected peer could lead.
+    var ledPartitions: Int {
+        let peers = links.connectedPeers
+        return shard.allReplicas.count { replica in
+            replica.isLeader && replica.assignment.replicas.contains { peers.contains($0) }
+        }
+    }
 
     func stop() {
         ticking?.cancel()

@@ -25,6 +25,8 @@ public struct ClusterState: Hashable, Sendable {
     var ids: [TopicName: TopicID] = [:]
     var topics: [TopicID: Topic] = [:]
     var collisionKeys: [String: TopicName] = [:]
+    /// Where in the metadata log each node first came with the data directory that it has now.
+    var directoriesSince: [NodeID: Offset] = [:]
 
     /// A cluster that has not formed yet.
     public init() {}
@@ -32,6 +34,13 @@ public struct ClusterState: Hashable, Sendable {
     public func node(_ id: NodeID) -> NodeRegistration? {
         let at = nodes.firstPosition { $0.id >= id }
         return at < nodes.count && nodes[at].id == id ? nodes[at] : nil
+    }
+
+    /// Whether `node`, with the data directory `directory`, cannot have what was written to `topic` at first: the
+    /// directory came later, in the place of one that is lost.
+    public func hasLost(_ topic: Topic, on node: NodeID, directory: DirectoryID) -> Bool {
+        guard let known = self.node(node), let since = directoriesSince[node] else { return false }
+        return known.directory != directory || topic.createdAt < since
     }
 
     public func topic(_ id: TopicID) -> Topic? { topics[id] }

@@ -19,7 +19,7 @@ extension ClusterState {
         guard clusterID != nil else { return .refused(.clusterNotFormed) }
         switch command {
         case .formCluster(let id): return form(id)
-        case .registerNode(let node): return register(node)
+        case .registerNode(let node): return register(node, at: offset)
         case .createTopic(let topic): return create(topic, at: offset)
         case .deleteTopic(let id): return delete(id)
         case .createPartitions(let added): return add(added)
@@ -38,15 +38,17 @@ extension ClusterState {
         return .clusterFormed(id)
     }
 
-    private mutating func register(_ node: NodeRegistration) -> MetadataChange {
+    private mutating func register(_ node: NodeRegistration, at offset: Offset) -> MetadataChange {
         let at = nodes.firstPosition { $0.id >= node.id }
         guard at < nodes.count, nodes[at].id == node.id else {
             nodes.insert(node, at: at)
+            directoriesSince[node.id] = offset
             return .nodeRegistered(node, previous: nil)
         }
         let previous = nodes[at]
         guard previous != node else { return .nothing }
         nodes[at] = node
+        if previous.directory != node.directory { directoriesSince[node.id] = offset }
         return .nodeRegistered(node, previous: previous)
     }
 

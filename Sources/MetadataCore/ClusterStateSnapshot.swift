@@ -18,7 +18,10 @@ extension ClusterState {
             writer.fixed(clusterID.low)
         }
         writer.count(nodes.count)
-        for node in nodes { writer.registration(node) }
+        for node in nodes {
+            writer.registration(node)
+            writer.varint(UInt64(directoriesSince[node.id]?.rawValue ?? 0))
+        }
         writer.count(topicNames.count)
         for topic in allTopics {
             writer.text(topic.name.rawValue)
@@ -43,11 +46,14 @@ extension ClusterState {
         case 1: clusterID = ClusterID(high: try reader.fixed(), low: try reader.fixed())
         default: throw .malformed("the cluster id")
         }
-        // 22 bytes: a registration with empty texts.
-        for _ in 0..<(try reader.count(of: 22, max: MetadataBounds.nodes, "the count of nodes")) {
+        // 23 bytes: a registration with empty texts.
+        for _ in 0..<(try reader.count(of: 23, max: MetadataBounds.nodes, "the count of nodes")) {
             let node = try reader.registration()
             guard nodes.last.map({ $0.id < node.id }) ?? true else { throw .malformed("the order of nodes") }
+            let since = try reader.offset()
+            guard since < end else { throw .malformed("when a node came") }
             nodes.append(node)
+            directoriesSince[node.id] = since
         }
         // 31 bytes: a topic with a name of one letter and one partition on one node.
         for _ in 0..<(try reader.count(of: 31, max: MetadataBounds.topics, "the count of topics")) {

@@ -23,6 +23,8 @@ extension RaftNode {
         case transferLeadership(to: NodeID)
         /// The caller has dropped its log, restarted it at the anchor, and made that durable.
         case snapshotInstalled(LogAnchor)
+        /// What came beside `installSnapshot` was damaged: nothing has changed, and the leader will send it again.
+        case snapshotRefused
         /// Retention removed what lies before the anchor.
         case logStartMoved(LogAnchor)
     }

@@ -53,8 +53,11 @@ public struct RaftMembers: Hashable, Sendable {
     public let voters: [NodeID]
     /// Ascending, each once, none of them a voter. They are sent everything and count for nothing.
     public let learners: [NodeID]
+    /// In which order voters should stand when nobody leads; when empty, an order of each group's own.
+    public let preferred: [NodeID]
 
-    public init(voters: [NodeID], learners: [NodeID] = []) {
+    public init(voters: [NodeID], learners: [NodeID] = [], preferred: [NodeID] = []) {
+        self.preferred = preferred
         self.voters = Self.unique(voters)
         self.learners = Self.unique(learners).filter { !voters.contains($0) }
     }
@@ -75,7 +78,9 @@ public struct RaftLogView: Sendable {
     public var durable: LogIndex
     public var terms: TermTable
 
-    public init(start: LogAnchor = .origin, end: LogIndex = .zero, durable: LogIndex = .zero, terms: TermTable = .init()) {
+    public init(
+        start: LogAnchor = .origin, end: LogIndex = .zero, durable: LogIndex = .zero, terms: TermTable = .init()
+    ) {
         self.start = start
         self.end = end
         self.durable = durable

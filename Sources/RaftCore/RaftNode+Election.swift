@@ -15,13 +15,27 @@ extension RaftNode {
         let step = timing.reconnectDelay
         let everyone = step * UInt64(max(members.voters.count, 1))
         let growth = min(timing.electionTimeout, everyone << min(attempts, 16))
-        let ranked = step * UInt64(1 + rank)
+        let ranked = rankedDelay
         return attempts == 0 ? ranked : growth + ranked + random.below(max(growth / 2, step))
     }
 
-    /// Our place among the voters that remain without the leader, in an order that starts elsewhere in each group, so
-    /// that the groups of a node that died find different leaders.
+    /// How long our rank makes us wait.
+    ///
+    /// In a group that has never voted the others leave the preferred voter time to win, so that a new partition does
+    /// not change its leader right after its first records.
+    var rankedDelay: UInt64 {
+        let isNew = hardState == HardState() && log.last == LogPosition(term: .zero, end: .zero)
+        guard isNew, !members.preferred.isEmpty else { return timing.reconnectDelay * UInt64(1 + rank) }
+        return timing.reconnectDelay + max(timing.reconnectDelay, timing.electionTimeout / 4) * UInt64(rank)
+    }
+
+    /// Our place among the voters that remain without the leader: as preferred, else in an order that starts elsewhere
+    /// in each group, so that the groups of a node that died find different leaders.
     var rank: Int {
+        if !members.preferred.isEmpty {
+            let candidates = members.preferred.filter { $0 != leader || $0 == id }
+            return candidates.firstIndex(of: id) ?? candidates.count
+        }
         let candidates = members.voters.filter { $0 != leader || $0 == id }
         guard let place = candidates.firstIndex(of: id) else { return candidates.count }
         let mixed = SplitMix.mix(
@@ -55,7 +69,7 @@ extension RaftNode {
     mutating func leaderlessMetPeer(_ peer: NodeID) {
         let isIdle = role == .preCandidate || (role == .follower && hardState.vote == nil)
         guard isIdle, leader == nil, members.voters.contains(peer) else { return }
-        electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: timing.reconnectDelay * UInt64(1 + rank)))
+        electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: rankedDelay))
     }
 
     // MARK: - Standing

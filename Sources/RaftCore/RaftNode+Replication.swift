@@ -121,7 +121,7 @@ extension RaftNode {
         if wantsToSend(to: peers[place]) { output.wantsAppend = true }
     }
 
-    /// What a peer once matched it most likely still holds; one of which nothing is known is asked about our last entry.
+    /// What a peer once matched it most likely still holds; one that is not known is asked about our last entry.
     private mutating func probeFromMatch(at place: Int) {
         let match = peers[place].match
         let known = match > log.start.position.end ? log.position(at: match) : nil

@@ -158,6 +158,7 @@ public struct RaftNode: Sendable {
         case .peerLost(let peer): peerLost(peer, into: &output)
         case .transferLeadership(let target): startTransfer(to: target, into: &output)
         case .snapshotInstalled(let anchor): snapshotInstalled(anchor, into: &output)
+        case .snapshotRefused: installing = nil
         case .logStartMoved(let anchor): logStartMoved(to: anchor)
         }
         precondition(hardState.term >= before.0.term, "a term never goes back")

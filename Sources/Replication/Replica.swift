@@ -21,6 +21,10 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Why this replica has stopped, when it has. A stopped replica neither votes, stores nor serves.
     public internal(set) var stopped: String?
 
+    /// Whether this replica has no vote yet because its log was lost: see `Rebuilding`.
+    public internal(set) var isRebuilding: Bool
+    var endsRebuilding = false
+
     var output = RaftNode.Output()
     /// Hard state that is recorded but not yet known to be on disk.
     var unpersisted: HardState?
@@ -39,9 +43,10 @@ public final class Replica<Environment: ShardEnvironment> {
 
     init(
         _ assignment: ReplicaAssignment, log: PartitionLog<Environment.Files>, hardState: HardState,
-        state: (any ReplicatedState)?, shard: Shard<Environment>
+        isRebuilding: Bool, state: (any ReplicatedState)?, shard: Shard<Environment>
     ) {
         self.assignment = assignment
+        self.isRebuilding = isRebuilding
         self.log = log
         self.shard = shard
         self.state = state
@@ -50,7 +55,8 @@ public final class Replica<Environment: ShardEnvironment> {
         let voters = assignment.replicas.sorted()
         self.raft = RaftNode(
             id: shard.settings.node, group: assignment.partition,
-            members: RaftMembers(voters: voters, learners: assignment.learners.sorted()),
+            members: RaftMembers(
+                voters: voters, learners: assignment.learners.sorted(), preferred: assignment.replicas),
             timing: shard.settings.timing, limits: shard.settings.limits, restoring: hardState,
             log: RaftLogView(start: log.start, end: log.end, durable: log.durable, terms: log.terms),
             commit: start, seed: shard.settings.seed ^ UInt64(bitPattern: Int64(assignment.partition.hashForSeed)),
@@ -82,6 +88,7 @@ public final class Replica<Environment: ShardEnvironment> {
         raft.handle(event, now: shard.environment.now, into: &output)
         let work = output
         perform(work, entries: entries)
+        if isRebuilding { endRebuildingIfCaughtUp() }
     }
 
     private func perform(_ work: RaftNode.Output, entries: ReceivedEntries?) {
@@ -112,6 +119,7 @@ public final class Replica<Environment: ShardEnvironment> {
     }
 
     private func post(_ envelope: Envelope) {
+        guard !isWithheld(envelope.message, isOwn: true) else { return }
         shard.environment.send(envelope.message, of: id, payload: [], to: envelope.to)
         shard.requestTurnEnd()
     }
@@ -214,11 +222,11 @@ public final class Replica<Environment: ShardEnvironment> {
 
     private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
         do {
-            if let state {
-                guard let bytes else { return }
-                try state.install(bytes, at: anchor)
-            }
+            if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
             try log.restart(at: anchor)
+        } catch let damage as any SnapshotDamage {
+            shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))
+            return step(.snapshotRefused)
         } catch {
             stop("the leader's snapshot could not be installed: \(error)")
             return

@@ -15,6 +15,8 @@ public struct ReplicaAssignment: Sendable {
     public var directory: String
     public var limits: LogLimits
     public var retention: Retention
+    /// If there is no log at `directory`, one was there and is lost: see `Rebuilding`.
+    public var mayHaveForgotten: Bool
 
     /// How long and how much of a log is kept. `nil` is without limit.
     public struct Retention: Hashable, Sendable {
@@ -29,7 +31,7 @@ public struct ReplicaAssignment: Sendable {
 
     public init(
         partition: PartitionID, replicas: [NodeID], learners: [NodeID] = [], directory: String, limits: LogLimits,
-        retention: Retention = Retention()
+        retention: Retention = Retention(), mayHaveForgotten: Bool = false
     ) {
         precondition(!replicas.isEmpty, "a partition has at least one replica")
         self.partition = partition
@@ -38,6 +40,7 @@ public struct ReplicaAssignment: Sendable {
         self.directory = directory
         self.limits = limits
         self.retention = retention
+        self.mayHaveForgotten = mayHaveForgotten
     }
 }
 

@@ -13,8 +13,12 @@ public protocol ReplicatedState: AnyObject {
     /// The state after everything applied so far, for a follower that is too far behind.
     func snapshot() -> ByteBuffer
     /// Replaces the state by a leader's snapshot. Must be durable when it returns.
-    /// - Throws: when the bytes are damaged; the follower then asks again.
+    /// - Throws: `SnapshotDamage` when the bytes cannot be read; the leader then sends them again. Anything else ends
+    ///   the replica.
     func install(_ bytes: ByteBuffer, at anchor: LogAnchor) throws
     /// Leadership of the group came or went.
     func leadershipChanged(isLeader: Bool, term: Term)
 }
+
+/// The bytes of a snapshot are not what its writer wrote.
+public protocol SnapshotDamage: Error {}

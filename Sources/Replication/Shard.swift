@@ -63,18 +63,15 @@ public final class Shard<Environment: ShardEnvironment> {
         closed.remove(partition)
         let files = environment.files
         let now = environment.wallClock
-        environment.submit({
-            OpenedLog(
-                Result { () throws(LogError) in
-                    try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
-                })
-        }) { outcome in
+        environment.submit({ OpenedLog(assignment, in: files, now: now) }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
             switch outcome.result {
             case .success(let log):
-                guard !self.closed.contains(partition) else { return self.removeFiles(of: partition, in: assignment.directory) }
-                self.join(assignment, log: log, state: state)
+                guard !self.closed.contains(partition) else {
+                    return self.removeFiles(of: partition, in: assignment.directory)
+                }
+                self.join(assignment, log: log, isRebuilding: outcome.isRebuilding, state: state)
                 opened(.success(()))
             case .failure(let error):
                 self.environment.report(.stopped(partition, reason: "the log could not be opened: \(error)"))
@@ -84,14 +81,17 @@ public final class Shard<Environment: ShardEnvironment> {
     }
 
     private func join(
-        _ assignment: ReplicaAssignment, log: PartitionLog<Environment.Files>, state: (any ReplicatedState)?
+        _ assignment: ReplicaAssignment, log: PartitionLog<Environment.Files>, isRebuilding: Bool,
+        state: (any ReplicatedState)?
     ) {
         let replica = Replica(
-            assignment, log: log, hardState: journal.state(of: assignment.partition), state: state, shard: self)
+            assignment, log: log, hardState: journal.state(of: assignment.partition), isRebuilding: isRebuilding,
+            state: state, shard: self)
         replicas[assignment.partition] = replica
         let place = ordered.firstIndex { assignment.partition < $0.id } ?? ordered.endIndex
         ordered.insert(replica, at: place)
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
+        if isRebuilding { environment.report(.rebuilding(assignment.partition)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
     }
@@ -121,7 +121,10 @@ public final class Shard<Environment: ShardEnvironment> {
     private func removeFiles(of partition: PartitionID, in directory: String) {
         let files = environment.files
         environment.submit({
-            Result { () throws(DiskError) in try files.removeTree(directory) }
+            Result { () throws(DiskError) in
+                try files.removeTree(directory)
+                try Rebuilding(directory).end(in: files)
+            }
         }) { result in
             guard case .failure(let error) = result else { return }
             self.environment.report(.stopped(partition, reason: "its files could not be removed: \(error)"))
@@ -133,6 +136,7 @@ public final class Shard<Environment: ShardEnvironment> {
     /// One letter of a peer. Letters for groups that are not here are dropped.
     public func receive(_ message: Message, of group: PartitionID, payload: ByteBuffer?, from peer: NodeID) {
         guard !isClosed, let replica = replicas[group], replica.stopped == nil else { return }
+        guard !replica.isWithheld(message, isOwn: false) else { return }
         switch message {
         case .append(let append):
             do throws(ReceivedEntries.Flaw) {
@@ -274,6 +278,18 @@ public final class Shard<Environment: ShardEnvironment> {
 /// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
 private struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
+    let isRebuilding: Bool
 
-    init(_ result: Result<PartitionLog<Files>, LogError>) { self.result = result }
+    init(_ assignment: ReplicaAssignment, in files: Files, now: Timestamp) {
+        do {
+            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, in: files)
+        } catch {
+            isRebuilding = false
+            result = .failure(.disk(error))
+            return
+        }
+        result = Result { () throws(LogError) in
+            try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+        }
+    }
 }

@@ -59,4 +59,7 @@ public enum ShardEvent: Sendable {
     case badLetter(PartitionID, from: NodeID, reason: String)
     case retention(PartitionID, start: LogAnchor)
     case restarted(PartitionID, at: LogAnchor)
+    /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
+    case rebuilding(PartitionID)
+    case rebuilt(PartitionID)
 }

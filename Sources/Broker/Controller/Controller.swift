@@ -28,7 +28,7 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     let snapshots: MetadataSnapshotFile<Environment.Files>
     public private(set) var state: ClusterState
     /// Records below are in `state`.
-    private(set) var nextOffset: Offset
+    public private(set) var nextOffset: Offset
     private var proposals: [Offset: (Result<Void, ProposalFailure>) -> Void] = [:]
     /// Told each new state and the topic that went with it, if one did, on shard 0's loop.
     private let publish: (_ state: ClusterState, _ deleted: Topic?) -> Void
@@ -36,6 +36,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     private let drawID: () -> TopicID
     private var appliedSinceSnapshot = 0
     private var snapshotUnderWay = false
+    /// Counts the snapshots taken over from a leader.
+    private var installs = 0
 
     /// After how many applied commands the state is written out and the log before it given up.
     private static var snapshotInterval: Int { 1_000 }
@@ -136,7 +138,9 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
 
     public func install(_ bytes: ByteBuffer, at anchor: LogAnchor) throws {
         let snapshot = try MetadataSnapshot(decoding: bytes)
-        try snapshots.write(bytes)
+        try snapshots.stage(bytes, by: .leader)
+        try snapshots.adopt(from: .leader)
+        installs += 1
         state = snapshot.state
         nextOffset = snapshot.nextOffset
         publish(state, nil)
@@ -157,11 +161,17 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         let bytes = snapshot()
         let file = snapshots
         let covered = nextOffset
-        shard.environment.submit({ Result { () throws(DiskError) in try file.write(bytes) } }) { result in
+        let before = installs
+        shard.environment.submit({ Result { () throws(DiskError) in try file.stage(bytes, by: .own) } }) { result in
             self.snapshotUnderWay = false
-            switch result {
-            case .success: replica.dropLog(before: covered)
-            case .failure(let error): replica.stop("the metadata snapshot could not be written: \(error)")
+            // A leader's snapshot that came meanwhile is newer than this one and must not be replaced by it.
+            guard self.installs == before else { return }
+            do throws(DiskError) {
+                try result.get()
+                try file.adopt(from: .own)
+                replica.dropLog(before: covered)
+            } catch {
+                replica.stop("the metadata snapshot could not be written: \(error)")
             }
         }
     }

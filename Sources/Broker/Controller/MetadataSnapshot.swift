@@ -5,6 +5,7 @@ public import LogModel
 public import MetadataCore
 public import NIOCore
 import RecordBatches
+public import Replication
 
 /// METADATA SNAPSHOT, version 1. All integers are big-endian.
 ///
@@ -19,7 +20,7 @@ public struct MetadataSnapshot: Sendable {
     public let state: ClusterState
     public let nextOffset: Offset
 
-    public enum Damage: Error, CustomStringConvertible {
+    public enum Damage: SnapshotDamage, CustomStringConvertible {
         case notASnapshot
         case checksum
         case state(String)
@@ -97,14 +98,27 @@ public struct MetadataSnapshotFile<Files: FileSystem>: Sendable {
         return try MetadataSnapshot(decoding: bytes)
     }
 
-    /// Durable when it returns.
-    public func write(_ bytes: ByteBuffer) throws(DiskError) {
-        let temporary = path + ".new"
-        let file = try files.open(temporary, .createOrOpen)
+    /// Who is writing: each has a temporary file of its own.
+    public enum Writer: String, Sendable {
+        /// The node's own state, on an I/O thread.
+        case own
+        /// A leader's snapshot, on the loop.
+        case leader
+    }
+
+    /// Puts the bytes on disk, but not yet in the snapshot's place.
+    public func stage(_ bytes: ByteBuffer, by writer: Writer) throws(DiskError) {
+        let file = try files.open(temporary(writer), .createOrOpen)
         try file.truncate(to: .zero)
         try bytes.withUnsafeReadableBytes { (buffer) throws(DiskError) in try file.write([buffer], at: .zero) }
         try file.synchronize()
-        try files.rename(temporary, to: path)
+    }
+
+    /// Puts what was staged in the snapshot's place. Durable when it returns.
+    public func adopt(from writer: Writer) throws(DiskError) {
+        try files.rename(temporary(writer), to: path)
         try files.synchronizeDirectory(directory)
     }
+
+    private func temporary(_ writer: Writer) -> String { "\(path).\(writer.rawValue)" }
 }
