@@ -48,7 +48,7 @@ struct BenchConsume: AsyncParsableCommand {
     func run() async throws {
         let cluster = try local.cluster()
         try await connection.withClient { client in
-            let described = try await waitForLeaders(client, topic, patience: connection.timeout)
+            let described = try await findTopic(client, topic, patience: connection.timeout)
             let places = described.partitions.map { TopicPartition(topic: topic, partition: $0.index) }
             let ends = try await client.admin.offsets(places, .latest)
             var configuration = ConsumerConfiguration()

@@ -73,7 +73,7 @@ struct ConsumeCommand: AsyncParsableCommand {
     func run() async throws {
         let format = try RecordFormat(format)
         try await connection.withClient { client in
-            let described = try await waitForLeaders(client, topic, patience: connection.timeout)
+            let described = try await findTopic(client, topic, patience: connection.timeout)
             let chosen = partition.isEmpty ? described.partitions.map(\.index) : partition
             for index in chosen where !described.partitions.contains(where: { $0.index == index }) {
                 throw ClientError.invalid("topic '\(topic)' has no partition \(index)")

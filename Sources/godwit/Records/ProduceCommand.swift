@@ -67,7 +67,7 @@ struct ProduceCommand: AsyncParsableCommand {
     func run() async throws {
         let headers = try headers()
         try await connection.withClient { client in
-            let described = try await waitForLeaders(client, topic, patience: connection.timeout)
+            let described = try await findTopic(client, topic, patience: connection.timeout)
             if let partition, !described.partitions.contains(where: { $0.index == partition }) {
                 throw ClientError.invalid("topic '\(topic)' has no partition \(partition)")
             }

@@ -319,6 +319,22 @@ func validateTopic(_ name: String) throws {
     }
 }
 
+/// Finds a topic, with leaders or without: producing and consuming wait for those themselves. A node may not have heard
+/// of a new topic yet, so a missing one is asked for again for a moment.
+func findTopic(_ client: KafkaClient, _ topic: String, patience: Span) async throws -> TopicDescription {
+    let start = monotonicSeconds()
+    while true {
+        do throws(ClientError) {
+            if let found = try await client.admin.describeTopics([topic]).first { return found }
+        } catch {
+            guard case .refused(.unknownTopicOrPartition, _, _) = error,
+                monotonicSeconds() - start < min(2, patience.seconds)
+            else { throw error }
+        }
+        try await Task.sleep(for: .milliseconds(50))
+    }
+}
+
 /// Waits until every partition of a topic has a leader, and says so when that takes a while.
 func waitForLeaders(
     _ client: KafkaClient, _ topic: String, patience: Span, count: Int = 1
