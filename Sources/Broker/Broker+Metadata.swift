@@ -24,7 +24,9 @@ extension Broker {
             response.topics = view.topics.map { describe($0) }
         } else {
             var missing: [TopicName] = []
-            response.topics = (request.topics ?? []).map { describe($0, allowsCreation: request.allowsTopicCreation, &missing) }
+            response.topics = (request.topics ?? []).map {
+                describe($0, allowsCreation: request.allowsTopicCreation, &missing)
+            }
             if !missing.isEmpty { createMissing(missing) }
         }
         call.reply(response)

@@ -44,7 +44,8 @@ extension Broker {
     func createTopics(_ call: Call<Files>) throws(WireError) {
         let request = try CreateTopicsRequest.decode(call.body, version: call.version)
         let frame = try request.encodeFrame(
-            correlationID: call.header.correlationID, clientID: nil, version: call.version).bytes
+            correlationID: call.header.correlationID, clientID: nil, version: call.version
+        ).bytes
         administer(frame) { reply in
             guard let reply else { return call.reply(Self.unreached(request)) }
             self.whenUsable(reply, call) { call.relay(reply) }
@@ -68,7 +69,8 @@ extension Broker {
     func deleteTopics(_ call: Call<Files>) throws(WireError) {
         let request = try DeleteTopicsRequest.decode(call.body, version: call.version)
         let frame = try request.encodeFrame(
-            correlationID: call.header.correlationID, clientID: nil, version: call.version).bytes
+            correlationID: call.header.correlationID, clientID: nil, version: call.version
+        ).bytes
         administer(frame) { reply in
             if let reply { call.relay(reply) } else { call.reply(Self.unreached(request, version: call.version)) }
         }
@@ -77,7 +79,8 @@ extension Broker {
     func createPartitions(_ call: Call<Files>) throws(WireError) {
         let request = try CreatePartitionsRequest.decode(call.body, version: call.version)
         let frame = try request.encodeFrame(
-            correlationID: call.header.correlationID, clientID: nil, version: call.version).bytes
+            correlationID: call.header.correlationID, clientID: nil, version: call.version
+        ).bytes
         administer(frame) { reply in
             if let reply { call.relay(reply) } else { call.reply(Self.unreached(request)) }
         }

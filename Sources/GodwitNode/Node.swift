@@ -63,10 +63,7 @@ public final class Node: Sendable {
     public func stop() async {
         logger.info("stopping")
         kafka.stopAccepting()
-        for cell in cells {
-            try? await cell.eventLoop.submit { cell.value.handOver() }.get()
-        }
-        await waitForHandOver()
+        await handOver()
         await kafka.close()
         await peers.close()
         for cell in cells {
@@ -77,21 +74,21 @@ public final class Node: Sendable {
         logger.info("stopped")
     }
 
-    /// Waits until no shard leads anything that a peer could take over, but no longer than `handOverLimit`: when all
-    /// nodes are stopped together there is soon nobody left to take over.
-    private func waitForHandOver() async {
+    /// Gives leadership away until nothing is led here that a peer could lead, but no longer than `handOverLimit`: when
+    /// all nodes are stopped together there is soon nobody left to take over.
+    private func handOver() async {
         let limit = min(settings.requests.shutdownTimeout.wholeNanoseconds, Self.handOverLimit)
-        for _ in 0..<limit / Self.handOverPoll {
+        for _ in 0...limit / Self.handOverPoll {
             var led = 0
             for cell in cells {
-                led += (try? await cell.eventLoop.submit { cell.value.ledPartitions }.get()) ?? 0
+                led += (try? await cell.eventLoop.submit { cell.value.handOver() }.get()) ?? 0
             }
             if led == 0 { return }
             try? await Task.sleep(nanoseconds: Self.handOverPoll)
         }
     }
 
-    private static let handOverLimit: UInt64 = 1_000_000_000
+    private static let handOverLimit: UInt64 = 2_000_000_000
     private static let handOverPoll: UInt64 = 10_000_000
 }
 

@@ -265,7 +265,8 @@ struct NodeStart {
     private var brokerSettings: BrokerSettings {
         BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
-            fetchLimit: Int(settings.fetches.bytesMax.rawValue), fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
+            fetchLimit: Int(settings.fetches.bytesMax.rawValue),
+            fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
             produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,
             shown: SettingDeclaration.all.map { declaration in
                 let value = declaration.text(in: settings)

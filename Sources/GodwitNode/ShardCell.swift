@@ -116,14 +116,10 @@ final class ShardCell {
 
     // MARK: - The end
 
-    /// Offers the leadership of every partition to a peer that is caught up.
-    func handOver() {
+    /// Offers the leadership of every partition to a peer, and says how many are led here that a peer could lead.
+    func handOver() -> Int {
         residence?.isStopping = true
         shard.handOver()
-    }
-
-    /// How many partitions are led here that a connected peer could lead.
-    var ledPartitions: Int {
         let peers = links.connectedPeers
         return shard.allReplicas.count { replica in
             replica.isLeader && replica.assignment.replicas.contains { peers.contains($0) }

@@ -44,13 +44,14 @@ struct Rebuilding {
 }
 
 extension Replica {
-    /// Whether a letter may go out, or come in, while the replica is being rebuilt.
+    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, and one that is
+    /// being stopped does not stand.
     ///
     /// Of two voters the other one has everything that was ever committed, so it may be voted for.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        guard isRebuilding else { return false }
+        guard isRebuilding || shard.isStopping else { return false }
         switch message {
-        case .preVote, .vote: return isOwn || raft.members.voters.count > 2
+        case .preVote, .vote: return isOwn || (isRebuilding && raft.members.voters.count > 2)
         case .timeoutNow: return !isOwn
         default: return false
         }

@@ -90,7 +90,8 @@ extension Replica {
         let start = log.start.position
         guard append.prev.end <= log.end else { return }
         if append.prev.end >= start.end {
-            let ownTerm = append.prev.end == start.end ? start.term : log.terms.term(at: append.prev.end.advanced(by: -1))
+            let ownTerm =
+                append.prev.end == start.end ? start.term : log.terms.term(at: append.prev.end.advanced(by: -1))
             guard ownTerm == append.prev.term, let first = entries.heads.first else { return }
             try Self.require(first, at: append.prev.end, hasOffset: log.offset(at: append.prev.end))
         } else if let (_, rest) = entries.suffix(from: start.end), let first = rest.first {

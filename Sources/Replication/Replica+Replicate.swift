@@ -20,7 +20,9 @@ extension Replica {
             case .entries:
                 do throws(LogError) {
                     let slice = try log.read(from: plan.prev.end, limit: plan.limit)
-                    send(slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size, to: peer)
+                    send(
+                        slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size,
+                        to: peer)
                 } catch {
                     stop("the log could not be read for \(peer): \(error)")
                 }

@@ -251,12 +251,16 @@ public final class Shard<Environment: ShardEnvironment> {
 
     // MARK: - Stopping
 
-    /// Offers each leadership to the first peer that is caught up. Followers that are gone are passed over.
+    /// Offers each leadership to the connected peer that has come furthest. From here on this shard takes none.
+    ///
+    /// To be called again and again until nothing is led: a peer may fail to catch up in time.
     public func handOver() {
         isStopping = true
-        for replica in ordered where replica.isLeader {
-            let heirs = replica.assignment.replicas.filter { $0 != settings.node && replica.raft.isCaughtUp($0) }
-            if let heir = heirs.first { replica.step(.transferLeadership(to: heir)) }
+        for replica in ordered where replica.isLeader && replica.raft.transferTarget == nil {
+            let peers = replica.assignment.replicas.filter { $0 != settings.node && connectedPeers[$0] != nil }
+            let matches = peers.map { (peer: $0, match: replica.raft.progress(of: $0)?.match ?? .zero) }
+            guard let heir = matches.max(by: { $0.match < $1.match }) else { continue }
+            replica.step(.transferLeadership(to: heir.peer))
         }
     }
 

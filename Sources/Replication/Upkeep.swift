@@ -16,7 +16,9 @@ struct Upkeep {
     private static let transfersPerRound = 64
 
     mutating func run<Environment>(on shard: Shard<Environment>, now: Moment) {
-        if Self.isDue(&nextBalance, every: shard.settings.balanceInterval, now: now), !shard.isStopping { balance(shard, now: now) }
+        if Self.isDue(&nextBalance, every: shard.settings.balanceInterval, now: now), !shard.isStopping {
+            balance(shard, now: now)
+        }
         if Self.isDue(&nextRetention, every: shard.settings.retentionInterval, now: now) { applyRetention(shard) }
         if Self.isDue(&nextCheckpoint, every: shard.settings.checkpointInterval, now: now) { checkpoint(shard) }
     }

@@ -8,7 +8,6 @@ import LogModel
 import LogStorage
 import MetadataCore
 import NIOCore
-
 import RaftCore
 import RecordBatches
 import Replication
@@ -22,8 +21,12 @@ final class StillEnvironment: ShardEnvironment {
     var leaderships: [Leadership] = []
     var pending: [() -> Void] = []
     var turnEndAsked = false
+    /// Letters that would have been sent.
+    var sent: [(message: Message, peer: NodeID)] = []
 
-    func send(_ message: Message, of group: PartitionID, payload: [ByteBuffer], to peer: NodeID) {}
+    func send(_ message: Message, of group: PartitionID, payload: [ByteBuffer], to peer: NodeID) {
+        sent.append((message, peer))
+    }
     func flushLetters() {}
     func requestTurnEnd() { turnEndAsked = true }
 
@@ -43,7 +46,7 @@ final class OneNode {
     let shard: Shard<StillEnvironment>
     let broker: Broker<StillEnvironment>
     private(set) var state = ClusterState()
-    private let directory: String
+    let directory: String
     private var nextTopic: UInt64 = 1
     private var nextOffset = Offset(0)
     static let node = NodeID(1)

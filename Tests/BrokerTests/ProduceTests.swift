@@ -22,7 +22,9 @@ import Testing
         }
         // All but the offset and the leader epoch, which the broker writes: bytes 0 to 7 and 12 to 15.
         #expect(got.readableBytes == sent.readableBytes)
-        #expect(got.getSlice(at: 16, length: got.readableBytes - 16) == sent.getSlice(at: 16, length: sent.readableBytes - 16))
+        #expect(
+            got.getSlice(at: 16, length: got.readableBytes - 16)
+                == sent.getSlice(at: 16, length: sent.readableBytes - 16))
         #expect(try fetched.only?.values.count == 3)
     }
 

@@ -56,6 +56,27 @@ import Testing
         #expect(state.nodes.count == 3 && state.node(NodeID(2)) == again)
     }
 
+    @Test func onlyTopicsOlderThanItsDirectoryAreLostOnANode() throws {
+        var state = ClusterState.formed()
+        state.apply(newTopic("old", id: 1))
+        let first = DirectoryID(high: 1, low: 2)
+        let second = DirectoryID(high: 99, low: 2)
+        let old = try #require(state.topic(topicID(1)))
+        #expect(!state.hasLost(old, on: NodeID(2), directory: first))
+        // Before the node has registered anew, and after it.
+        #expect(state.hasLost(old, on: NodeID(2), directory: second))
+        state.apply(.registerNode(registration(2, disk: 99)))
+        #expect(state.hasLost(old, on: NodeID(2), directory: second))
+        #expect(!state.hasLost(old, on: NodeID(1), directory: first))
+        state.apply(newTopic("new", id: 2))
+        #expect(!state.hasLost(try #require(state.topic(topicID(2))), on: NodeID(2), directory: second))
+        // Another address on the same disk changes nothing.
+        state.apply(.registerNode(registration(2, kafkaPort: 1, disk: 99)))
+        #expect(!state.hasLost(try #require(state.topic(topicID(2))), on: NodeID(2), directory: second))
+        let restored = try ClusterState(snapshot: state.encodeSnapshot())
+        #expect(restored.hasLost(old, on: NodeID(2), directory: second))
+    }
+
     @Test func aCommandBeforeTheEndWasApplied() {
         var state = ClusterState.formed()
         let before = state

@@ -182,13 +182,14 @@ import Testing
         let other: [UInt8] = id.dropLast() + [2]
         let disk = [UInt8](repeating: 0, count: 16)
         let formed: [UInt8] = [1, 9, 1] + disk
-        func node(_ id: UInt8) -> [UInt8] { [id, 1, 0x61, 1, 1, 0x61, 1, 0] + disk }
+        func node(_ id: UInt8) -> [UInt8] { [id, 1, 0x61, 1, 1, 0x61, 1, 0] + disk + [3] }
         func topic(_ name: Character, _ id: [UInt8], on node: UInt8 = 1, at offset: UInt8 = 8) -> [UInt8] {
             [1, name.asciiValue ?? 0] + id + [1, 1, node, 0] + [UInt8](repeating: 0, count: 8) + [offset]
         }
         let one: [UInt8] = [1] + node(1)
         #expect(failure(formed + one + [1] + topic("a", id)) == nil)
         #expect(failure([1, 9, 2] + disk) == .malformed("the cluster id"))
+        #expect(failure(formed + [1] + node(1).dropLast() + [9, 0]) == .malformed("when a node came"))
         #expect(failure(formed + [2] + node(2) + node(1) + [0]) == .malformed("the order of nodes"))
         #expect(failure(formed + [2] + node(1) + node(1) + [0]) == .malformed("the order of nodes"))
         #expect(failure(formed + one + [2] + topic("b", id) + topic("a", other)) == .malformed("the order of topics"))
@@ -206,7 +207,7 @@ import Testing
         for last in [0, 1] as [UInt8] {
             let topic: [UInt8] =
                 [1, 0x61] + [UInt8](repeating: 0, count: 15) + [last] + [1, 1, 1, 0] + [UInt8](repeating: 0, count: 9)
-            let bytes: [UInt8] = [1, 9, 1] + disk + [1, 1, 1, 0x61, 1, 1, 0x61, 1, 0] + disk + [1] + topic
+            let bytes: [UInt8] = [1, 9, 1] + disk + [1, 1, 1, 0x61, 1, 1, 0x61, 1, 0] + disk + [0, 1] + topic
             #expect(failure(bytes) == .malformed("topic 'a'"))
         }
     }

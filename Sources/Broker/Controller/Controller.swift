@@ -45,7 +45,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     /// - Parameter restored: what `MetadataSnapshotFile.read` found, if anything.
     public init(
         shard: Shard<Environment>, snapshots: MetadataSnapshotFile<Environment.Files>,
-        restored: MetadataSnapshot?, drawID: @escaping () -> TopicID, publish: @escaping (_ state: ClusterState, _ deleted: Topic?) -> Void
+        restored: MetadataSnapshot?, drawID: @escaping () -> TopicID,
+        publish: @escaping (_ state: ClusterState, _ deleted: Topic?) -> Void
     ) {
         self.shard = shard
         self.snapshots = snapshots

@@ -5,7 +5,7 @@ import Configuration
 import Settings
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 struct NodeCommand: AsyncParsableCommand {
