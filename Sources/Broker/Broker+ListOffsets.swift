@@ -52,7 +52,7 @@ extension Broker {
         }
     }
 
-    /// OffsetForLeaderEpoch (API key 23): where an epoch's records end, so that a consumer notices truncation (KIP-320).
+    /// OffsetForLeaderEpoch (API key 23): where an epoch's records end, so that consumers notice truncation (KIP-320).
     func offsetForLeaderEpoch(_ call: Call<Files>) throws(WireError) {
         let request = try OffsetForLeaderEpochRequest.decode(call.body, version: call.version)
         let questions = request.topics.map { topic in

@@ -294,7 +294,7 @@ final class ConsumerCore {
         }
     }
 
-    /// Cuts off the batch at the end that is not whole, which a broker may send. Gives the offset after the last record.
+    /// Cuts off a batch at the end that is not whole, which a broker may send. Gives the offset after the last record.
     private func wholeBatches(_ bytes: inout ByteBuffer, _ place: TopicPartition) -> Result<Int64, ClientError> {
         var position = bytes.readerIndex
         var end: Int64 = -1

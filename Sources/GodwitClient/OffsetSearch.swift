@@ -2,7 +2,9 @@
 import KafkaWire
 import NIOCore
 
-/// Finds offsets in many partitions by asking each one's leader (ListOffsets), with retries. Lives on the client's loop.
+/// Finds offsets in many partitions by asking each one's leader (ListOffsets), with retries.
+///
+/// Lives on the client's loop.
 final class OffsetSearch {
     private let core: ClientCore
     private let deadline: NIODeadline

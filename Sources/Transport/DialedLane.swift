@@ -85,8 +85,8 @@ final class DialedLane {
         flush()
     }
 
-    /// Asks the peer for a sign of life: a dead one's kernel refuses the question at once, a stuck one is given up at the
-    /// deadline.
+    /// Asks the peer for a sign of life: a dead one's kernel refuses the question at once, a stuck one is given up at
+    /// the deadline.
     func verify() {
         if state == .open { say(hello) }
     }

@@ -65,7 +65,8 @@ struct ProgressLine {
         let megabytes = Double(max(0, bytes - before.bytes)) / 1e6 / seconds
         before = (now, records, bytes)
         Terminal.write(
-            "\r\u{1b}[K\(grouped(records)) records, \(grouped(Int(rate))) records/s, \(decimal(megabytes, 1)) MB/s\(note)",
+            "\r\u{1b}[K\(grouped(records)) records, \(grouped(Int(rate))) records/s, "
+                + "\(decimal(megabytes, 1)) MB/s\(note)",
             to: STDERR_FILENO)
     }
 
