@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+
+/// The weather of one run, itself drawn from the seed, so that a thousand seeds are a thousand climates.
+///
+/// Zero is a frequent value: a run in which only one thing goes wrong shows what a run full of noise hides.
+/// All spans are nanoseconds of virtual time.
+public struct Climate: Sendable, CustomStringConvertible {
+    public var nodes: Int
+    public var partitions: Int
+    /// How long the faults go on. Calm follows.
+    public var storm: UInt64
+
+    // The group's own spans of time.
+    public var electionTimeout: UInt64
+    public var heartbeatInterval: UInt64
+    public var reconnectDelay: UInt64
+    public var tickInterval: UInt64
+    public var balanceInterval: UInt64
+
+    /// The first partition keeps a state machine, with snapshots.
+    public var isStateful: Bool
+
+    // The network.
+    /// Letters of a connection keep their order and are lost only with it, as on TCP. Else each letter is on its own.
+    public var isStream: Bool
+    public var delay: UInt64
+    public var lossPerMille: Int
+    public var repetitionPerMille: Int
+    /// A byte of a letter's entries is changed on the way.
+    public var damagePerMille: Int
+
+    // The disk.
+    public var syncDelay: UInt64
+
+    /// The mean span between two faults, or 0 for none at all.
+    public var faultInterval: UInt64
+    public var faults: [Fault]
+
+    // The load.
+    public var producers: Int
+    public var produceInterval: UInt64
+    public var acksAllPerMille: Int
+    public var minimumInSync: Int
+    public var consumers: Int
+    public var payloadBytes: Int
+
+    // Small bounds, so that their edges are met.
+    public var segmentBytes: Int64
+    public var tailBytes: Int64
+    public var indexIntervalBytes: Int64
+    public var checkpointBytes: Int64
+    public var retentionBytes: Int64?
+    public var maxAppendBytes: Int64
+    public var maxInflightBytes: Int64
+    public var maxInflightAppends: Int
+
+    /// What may go wrong at a random moment.
+    public enum Fault: String, CaseIterable, Sendable {
+        /// The process dies; what it wrote stays in the page cache.
+        case kill
+        /// The machine dies: what was not synced may be gone.
+        case powerLoss
+        /// All machines at once.
+        case powerLossEverywhere
+        /// An orderly stop: leaderships are handed over, logs closed.
+        case stop
+        case pause
+        case slowDisk
+        /// Some syncs or writes fail; the machine is restarted later.
+        case failingDisk
+        /// Nothing more fits; the machine is restarted later.
+        case fullDisk
+        case oneWayCut
+        case partition
+        case brokenConnection
+    }
+
+    public init(seed: UInt64, nodes: Int? = nil) {
+        var random = SimRandom(seed: SimRandom.mix(seed ^ 0x5EED))
+        let milliseconds: UInt64 = 1_000_000
+        self.nodes = nodes ?? random.pick([3, 3, 5])
+        partitions = random.pick([1, 1, 2])
+        storm = UInt64(random.within(1_500...4_000)) * milliseconds
+        electionTimeout = UInt64(random.within(120...300)) * milliseconds
+        heartbeatInterval = electionTimeout / UInt64(random.within(4...8))
+        reconnectDelay = UInt64(random.within(3...12)) * milliseconds
+        tickInterval = UInt64(random.within(5...12)) * milliseconds
+        balanceInterval = UInt64(random.pick([200, 500, 5_000, 60_000])) * milliseconds
+        isStateful = random.chance(perMille: 350)
+        isStream = random.chance(perMille: 500)
+        delay = UInt64(random.pick([100, 500, 2_000, 8_000])) * 1_000
+        lossPerMille = random.pick([0, 0, 10, 50, 150])
+        repetitionPerMille = random.pick([0, 0, 20, 100])
+        damagePerMille = random.pick([0, 0, 0, 10])
+        syncDelay = UInt64(random.pick([50, 500, 2_000, 10_000])) * 1_000
+        faultInterval = random.pick([0, 60, 120, 250, 250]) * milliseconds
+        let profile = random.below(4)
+        faults = Fault.allCases.filter { _ in profile == 0 || random.chance(perMille: 450) }
+        producers = random.within(1...3)
+        produceInterval = UInt64(random.pick([4, 10, 25])) * milliseconds
+        acksAllPerMille = random.pick([1_000, 800, 500])
+        minimumInSync = random.pick([1, 1, 2])
+        consumers = random.within(1...2)
+        payloadBytes = random.pick([8, 60, 400])
+        segmentBytes = Int64(random.pick([700, 3_000, 20_000, 1 << 20]))
+        tailBytes = Int64(random.pick([0, 500, 4_000, 1 << 20]))
+        indexIntervalBytes = Int64(random.pick([1, 200, 4_096]))
+        checkpointBytes = Int64(random.pick([1, 2_000, 20_000, 1 << 26]))
+        retentionBytes = random.chance(perMille: 250) ? Int64(random.within(2_000...20_000)) : nil
+        maxAppendBytes = Int64(random.pick([1, 600, 4_000, 1 << 20]))
+        maxInflightBytes = Int64(random.pick([1_000, 8_000, 8 << 20]))
+        maxInflightAppends = random.pick([1, 4, 64])
+        if !isStream {
+            // Each append that overtakes another costs a round trip.
+            delay = min(delay, 2_000_000)
+            maxInflightAppends = min(maxInflightAppends, 4)
+        }
+        produceInterval = max(produceInterval, 4 * UInt64(producers) * batchInterval)
+    }
+
+    /// The shortest interval at which the windows, the network and the disks can carry batches. What is offered must
+    /// stay below, or the backlog outlasts the storm.
+    var batchInterval: UInt64 {
+        let roundTrip = 2 * delay + 2 * syncDelay + 2_000_000
+        let batchBytes = UInt64(120 + 3 * payloadBytes)
+        // What is read for an append ends with its segment.
+        let inAppend = max(1, UInt64(min(maxAppendBytes, segmentBytes)) / batchBytes)
+        let inWindow = max(1, UInt64(maxInflightBytes) / batchBytes)
+        let appends = isStream ? UInt64(maxInflightAppends) : 1
+        return roundTrip / min(inAppend * appends, inWindow)
+    }
+
+    public var description: String {
+        let faultNames = faultInterval == 0 ? "none" : faults.map(\.rawValue).joined(separator: ",")
+        return """
+            \(nodes) nodes, \(partitions) partitions, \(isStream ? "streams" : "datagrams") of \(delay / 1_000) µs, \
+            loss \(lossPerMille)‰, repeated \(repetitionPerMille)‰, damaged \(damagePerMille)‰, \
+            sync \(syncDelay / 1_000) µs, \(producers) producers every \(produceInterval / 1_000) µs \
+            of \(payloadBytes) B, segments of \(segmentBytes) B, appends of \(maxAppendBytes) B, \
+            window \(maxInflightBytes) B in \(maxInflightAppends), election timeout \(electionTimeout / 1_000_000) ms, \
+            \(isStateful ? "a state machine, " : "")faults: \(faultNames)
+            """
+    }
+}

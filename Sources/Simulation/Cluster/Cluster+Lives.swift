@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import LogModel
+import LogStorage
+import RaftCore
+import Replication
+
+/// Starting, stopping and losing machines.
+extension Cluster {
+    func start(_ place: Int) {
+        guard !nodes[place].isUp else { return }
+        nodes[place].life += 1
+        let life = nodes[place].life
+        let files = nodes[place].files
+        nodes[place].isOpen = Array(repeating: false, count: climate.partitions)
+        nodes[place].isPausedUntil = 0
+        nodes[place].isDiskBad = false
+        nodes[place].files.heal()
+        nodes[place].files.capacity = nil
+        say("\(nodes[place].id) starts its life \(life)")
+        do {
+            try files.makeDirectory("data")
+            if planted == .forgottenVotes { try? files.removeTree("data/journal") }
+            let journal = try HardStateJournal.open(directory: "data/journal", in: files)
+            let environment = SimEnvironment(cluster: self, place: place, life: life, files: files)
+            nodes[place].shard = Shard(settings: shardSettings(place), environment: environment, journal: journal)
+        } catch {
+            broke(Violation(.stopped, "\(nodes[place].id) cannot open its votes: \(error)"))
+            return
+        }
+        for number in 0..<climate.partitions { host(number, at: place) }
+        tick(place, life: life)
+        for peer in nodes.indices where peer != place { reconnectSoon(place, peer) }
+    }
+
+    private func reconnectSoon(_ place: Int, _ peer: Int) {
+        schedule(after: 1_000_000 + random.span(mean: 10_000_000)) { self.reconnect(place, peer) }
+    }
+
+    private func tick(_ place: Int, life: Int) {
+        schedule(on: place, life: life, after: climate.tickInterval) {
+            self.nodes[place].shard?.tick()
+            self.tick(place, life: life)
+        }
+    }
+
+    private func shardSettings(_ place: Int) -> ShardSettings {
+        ShardSettings(
+            node: nodes[place].id,
+            timing: RaftTiming(
+                electionTimeout: climate.electionTimeout, heartbeatInterval: climate.heartbeatInterval,
+                reconnectDelay: climate.reconnectDelay),
+            limits: RaftLimits(
+                maxAppendBytes: ByteCount(climate.maxAppendBytes),
+                maxInflightBytes: ByteCount(climate.maxInflightBytes), maxInflightAppends: climate.maxInflightAppends),
+            balanceInterval: climate.balanceInterval, retentionInterval: 150_000_000,
+            checkpointInterval: 400_000_000, seed: random.next())
+    }
+
+    private func host(_ number: Int, at place: Int) {
+        let limits = LogLimits(
+            segmentBytes: ByteCount(climate.segmentBytes), segmentMilliseconds: 3_600_000,
+            indexIntervalBytes: ByteCount(climate.indexIntervalBytes), tailBytes: ByteCount(climate.tailBytes),
+            checkpointBytes: ByteCount(climate.checkpointBytes))
+        let voters = (0..<climate.nodes).map { NodeID(Int32(($0 + number) % climate.nodes)) }
+        let assignment = ReplicaAssignment(
+            partition: partition(number), replicas: voters, directory: "data/p\(number)", limits: limits,
+            retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) }))
+        var state: FoldedState?
+        if climate.isStateful, number == 0 {
+            let loaded = FoldedState(cluster: self, place: place, number: number)
+            do {
+                try loaded.load()
+            } catch {
+                broke(Violation(.snapshot, "n\(place) cannot read its state: \(error)"))
+            }
+            state = loaded
+        }
+        nodes[place].shard?.host(assignment, state: state) { result in
+            if case .success = result { self.opened(number, at: place) }
+        }
+    }
+
+    /// A log is open again: what it holds is held against what was promised.
+    private func opened(_ number: Int, at place: Int) {
+        guard let replica = nodes[place].shard?.replica(partition(number)) else { return }
+        let log = replica.log
+        do throws(Violation) {
+            let entries = try read(log, from: log.start.position.end)
+            nodes[place].terms[number] = log.terms
+            nodes[place].isOpen[number] = true
+            try consensus[number].recovered(
+                start: log.start.position, entries: entries, term: replica.term, at: nodes[place].id)
+        } catch {
+            broke(error)
+        }
+    }
+
+    /// A machine ends. Its peers notice at once when its system still answers for it.
+    func end(_ place: Int, losesPower: Bool) {
+        guard nodes[place].isUp else { return }
+        say("\(nodes[place].id) \(losesPower ? "loses power" : "is killed")")
+        nodes[place].shard = nil
+        nodes[place].life += 1
+        nodes[place].connected = Array(repeating: false, count: nodes.count)
+        nodes[place].files.crash(losesPower ? .some : .nothing)
+        for number in 0..<climate.partitions { consensus[number].crashed(nodes[place].id) }
+        let isNoticed = !losesPower || random.chance(perMille: 300)
+        for peer in nodes.indices where peer != place { breakConnection(place, peer, isNoticed: isNoticed) }
+    }
+
+    /// An orderly stop: leaderships are offered to others, logs are closed.
+    func stopOrderly(_ place: Int, thenStartAfter rest: UInt64) {
+        let life = nodes[place].life
+        schedule(on: place, life: life, after: 0) { self.nodes[place].shard?.handOver() }
+        schedule(on: place, life: life, after: 30_000_000) {
+            self.say("\(self.nodes[place].id) closes")
+            self.nodes[place].shard?.close()
+            self.end(place, losesPower: false)
+            self.schedule(after: rest) { self.start(place) }
+        }
+    }
+
+    func diskDelay(of place: Int) -> UInt64 {
+        let isSlow = nodes[place].isSlowUntil > now
+        return 5_000 + random.span(mean: isSlow ? 60_000_000 : climate.syncDelay)
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import LogModel
+import LogStorage
+import NIOCore
+import RaftCore
+import RecordBatches
+import Replication
+
+/// A whole cluster, its network, its disks and its clock, on one thread. Everything that happens is drawn from a seed.
+///
+/// After every event the checks look at the node it happened on, and at the letters that left it.
+final class Cluster {
+    enum Event {
+        case onNode(place: Int, life: Int, work: () -> Void)
+        case free(() -> Void)
+    }
+
+    let climate: Climate
+    let planted: PlantedFault?
+    let topic = TopicID(high: 11, low: 22)
+    var random: SimRandom
+    var now: UInt64 = 1_000_000_000
+    var queue = EventQueue<Event>()
+    var nodes: [SimNode] = []
+    var network: Network
+    var consensus: [ConsensusChecks]
+    var records: [RecordChecks]
+    var load: Load
+    var digest = RunDigest()
+    var statistics = SimulationReport.Statistics()
+    var violation: Violation?
+    var trace: ((String) -> Void)?
+    var isCalm = false
+
+    /// What happened during the event at hand, looked at once its node has been observed.
+    private var departed: [Letter] = []
+    private var restarted: [Int] = []
+    var acknowledgements: [(partition: Int, batch: BatchName, offset: Offset)] = []
+    /// Of partitions with a state machine: its digest at each offset.
+    var folds: [[Offset: UInt64]]
+    /// The latest word on who leads: the highest term wins.
+    var leaders: [Leadership?]
+
+    init(seed: UInt64, climate: Climate, planted: PlantedFault?) {
+        self.climate = climate
+        self.planted = planted
+        random = SimRandom(seed: seed)
+        network = Network(nodes: climate.nodes)
+        consensus = Array(repeating: ConsensusChecks(voters: climate.nodes), count: climate.partitions)
+        records = Array(repeating: RecordChecks(), count: climate.partitions)
+        folds = Array(repeating: [:], count: climate.partitions)
+        leaders = Array(repeating: nil, count: climate.partitions)
+        load = Load(climate: climate)
+        for place in 0..<climate.nodes {
+            nodes.append(
+                SimNode(
+                    id: NodeID(Int32(place)),
+                    files: SimFileSystem(seed: random.next()),
+                    clockOffset: random.next() % 1_000_000_000_000, nodes: climate.nodes,
+                    partitions: climate.partitions))
+            nodes[place].files.ignoresSync = planted == .lyingDisk && place == 0
+        }
+    }
+
+    /// Lets go of everything; nothing can be run afterwards.
+    func dissolve() {
+        queue = EventQueue()
+        for place in nodes.indices { nodes[place].shard = nil }
+    }
+
+    func partition(_ number: Int) -> PartitionID { PartitionID(topic: topic, index: Int32(number)) }
+
+    // MARK: - Events
+
+    func schedule(on place: Int, life: Int, after delay: UInt64, _ work: @escaping () -> Void) {
+        queue.schedule(.onNode(place: place, life: life, work: work), at: now + delay)
+    }
+
+    func schedule(after delay: UInt64, _ work: @escaping () -> Void) {
+        queue.schedule(.free(work), at: now + delay)
+    }
+
+    /// Lets everything happen until `end`, or until a promise is broken. False when one was.
+    @discardableResult
+    func run(until end: UInt64, orUntil isDone: () -> Bool = { false }) -> Bool {
+        while violation == nil, let time = queue.earliest, time <= end, let item = queue.next() {
+            now = max(now, item.time)
+            switch item.event {
+            case .free(let work): work()
+            case .onNode(let place, let life, let work):
+                guard nodes[place].life == life, nodes[place].isUp else { continue }
+                guard nodes[place].isPausedUntil <= now else {
+                    queue.reschedule(.init(time: nodes[place].isPausedUntil, order: item.order, event: item.event))
+                    continue
+                }
+                statistics.events += 1
+                work()
+                settle(place)
+            }
+            if isDone() { return violation == nil }
+        }
+        if violation == nil { now = max(now, end) }
+        return violation == nil
+    }
+
+    /// Looks at what an event has changed.
+    private func settle(_ place: Int) {
+        do throws(Violation) {
+            for partition in 0..<climate.partitions where nodes[place].isOpen[partition] {
+                try observe(place, partition)
+            }
+            restarted.removeAll(keepingCapacity: true)
+            for letter in departed {
+                try consensus[Int(letter.group.index)].sent(
+                    letter.message, from: nodes[letter.from].id, to: nodes[letter.to].id)
+            }
+            departed.removeAll(keepingCapacity: true)
+            for answer in acknowledgements {
+                let committed = consensus[answer.partition].committedEntry(startingAt: answer.offset)
+                try records[answer.partition].acknowledged(answer.batch, at: answer.offset, committed: committed)
+            }
+            acknowledgements.removeAll(keepingCapacity: true)
+        } catch {
+            broke(error)
+        }
+    }
+
+    func broke(_ error: Violation) {
+        guard violation == nil else { return }
+        var timed = error
+        timed.time = now
+        violation = timed
+        say("BROKEN \(timed)")
+    }
+
+    func say(_ sentence: @autoclosure () -> String) {
+        guard let trace else { return }
+        let micros = now / 1_000
+        trace("\(micros) µs  \(sentence())")
+    }
+
+    // MARK: - Observation
+
+    private func observe(_ place: Int, _ number: Int) throws(Violation) {
+        guard let replica = nodes[place].shard?.replica(partition(number)), replica.stopped == nil else { return }
+        let log = replica.log
+        let id = nodes[place].id
+        let mirror = consensus[number].replicas[place]
+        let start = log.start.position
+        if restarted.contains(number) || start.end != mirror.start {
+            try consensus[number].startMoved(to: start, isRestart: restarted.contains(number), at: id)
+            if restarted.contains(number) { nodes[place].terms[number] = TermTable() }
+        }
+        try followLog(log, place, number)
+        let raft = replica.raft
+        let commit = raft.commit
+        let last = consensus[number].replicas[place].view
+        var view = ReplicaView(
+            node: id, term: raft.term, role: raft.role, leader: raft.leader, commit: commit, durable: log.durable,
+            start: start.end, end: log.end, highWatermark: replica.highWatermark,
+            commitOffset: last?.commit == commit ? last?.commitOffset ?? .zero : log.offset(at: commit))
+        planted?.distort(&view, random: &random)
+        if last?.role != view.role || last?.term != view.term { say("\(id)/\(number) \(view.role) in \(view.term)") }
+        if last != view {
+            digest.add(place &* 31 &+ number)
+            digest.add(UInt64(view.term.rawValue.magnitude) << 40 ^ UInt64(view.commit.rawValue.magnitude) << 20)
+            digest.add(UInt64(view.end.rawValue.magnitude) << 24 ^ UInt64(view.durable.rawValue.magnitude))
+            digest.add(now)
+        }
+        try consensus[number].observe(view)
+    }
+
+    /// Finds out what was cut from a log and what was added to it since it was last looked at.
+    private func followLog(_ log: PartitionLog<SimFileSystem>, _ place: Int, _ number: Int) throws(Violation) {
+        let id = nodes[place].id
+        let terms = log.terms
+        var mirrorEnd = consensus[number].replicas[place].end
+        if terms != nodes[place].terms[number] || log.end < mirrorEnd {
+            var before = nodes[place].terms[number]
+            before.dropPrefix(before: log.start.position.end)
+            let same = zip(before.rows, terms.rows).prefix { $0 == $1 }.count
+            var cut = log.end
+            if same < before.rows.count { cut = min(cut, before.rows[same].start) }
+            if same < terms.rows.count { cut = min(cut, terms.rows[same].start) }
+            if cut < mirrorEnd {
+                say("\(id)/\(number) cuts its log at \(cut), was \(mirrorEnd)")
+                try consensus[number].truncated(to: cut, at: id)
+                mirrorEnd = cut
+            }
+            nodes[place].terms[number] = terms
+        }
+        guard log.end > mirrorEnd else { return }
+        for entry in try read(log, from: mirrorEnd) { try consensus[number].appended(entry, at: id) }
+    }
+
+    /// All entries from `index` to the end of the log.
+    func read(_ log: PartitionLog<SimFileSystem>, from index: LogIndex) throws(Violation) -> [LoggedEntry] {
+        var entries: [LoggedEntry] = []
+        var at = index
+        while at < log.end {
+            do {
+                let slice = try log.read(from: at, limit: .mebibytes(1))
+                for bytes in slice.bytes {
+                    for head in try EntryHead.all(in: bytes, verifyingChecksums: true) {
+                        entries.append(LoggedEntry(head, at: at))
+                        at = at.advanced(by: head.slots)
+                    }
+                }
+            } catch {
+                throw Violation(.noLoss, "a log cannot be read at \(at): \(error)")
+            }
+        }
+        return entries
+    }
+
+    // MARK: - What the shards tell
+
+    func learned(_ leadership: Leadership) {
+        let number = Int(leadership.partition.index)
+        if let known = leaders[number], known.term > leadership.term { return }
+        if let known = leaders[number], known.term == leadership.term, known.leader != nil { return }
+        leaders[number] = leadership
+    }
+
+    func reported(_ event: ShardEvent, at place: Int) {
+        say("\(nodes[place].id) \(event)")
+        switch event {
+        case .restarted(let partition, _): restarted.append(Int(partition.index))
+        case .stopped(let partition, let reason):
+            guard !nodes[place].isDiskBad else { return }
+            // Told after the node has been observed, so that what made it stop is named first.
+            schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
+        case .badLetter: statistics.refusedLetters += 1
+        case .becameLeader: statistics.elections += 1
+        case .opened, .steppedDown, .retention, .rebuilding, .rebuilt: break
+        }
+    }
+
+    // MARK: - Letters
+
+    func depart(_ letter: Letter) {
+        departed.append(letter)
+        var letter = letter
+        planted?.forge(&letter.message, random: &random)
+        post(letter)
+    }
+}
+
+extension LoggedEntry {
+    init(_ head: EntryHead, at index: LogIndex) {
+        self.init(
+            start: index, end: index.advanced(by: head.slots), term: head.term, isMarker: head.isMarker,
+            baseOffset: head.baseOffset, nextOffset: head.nextOffset, crc: head.crc,
+            batch: BatchName(producer: head.producerID, number: head.baseSequence))
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import LogModel
+import RaftCore
+
+/// A fault put in on purpose: what the checks must be able to see.
+///
+/// A simulator that has never failed proves nothing.
+public enum PlantedFault: String, CaseIterable, Sendable {
+    /// One machine's disk says that it has synced, and has not.
+    case lyingDisk
+    /// Every machine comes back without knowing its term and vote.
+    case forgottenVotes
+    /// Every refused vote arrives as a granted one.
+    case forgedVotes
+    /// Followers acknowledge what they have received, durable or not.
+    case forgedMatches
+    /// The leader's commit index arrives with more in it than was sent.
+    case forgedCommits
+    /// A replica shows a commit index that goes back.
+    case retractedCommit
+    /// A leader shows as committed what it has merely stored.
+    case earlyWatermark
+    /// A leader's word is never heard: nothing can be committed.
+    case deafFollowers
+
+    /// What the fault makes of a letter on its way.
+    func forge(_ message: inout Message, random: inout SimRandom) {
+        switch (self, message) {
+        case (.forgedVotes, .voteReply(let term, false)): message = .voteReply(term: term, granted: true)
+        case (.forgedVotes, .preVoteReply(let term, false, let round)):
+            message = .preVoteReply(term: term, granted: true, round: round)
+        case (.forgedMatches, .heartbeatReply(var reply)):
+            reply.matched = reply.held
+            message = .heartbeatReply(reply)
+        case (.forgedCommits, .append(var append)) where random.chance(perMille: 500):
+            append.commit = append.end
+            message = .append(append)
+        case (.deafFollowers, .append(let append)):
+            message = .append(Append(term: append.term, prev: append.prev, runs: [], commit: .zero))
+        default: break
+        }
+    }
+
+    /// What the fault makes of a view that the checks are about to be shown.
+    func distort(_ view: inout ReplicaView, random: inout SimRandom) {
+        switch self {
+        case .retractedCommit where random.chance(perMille: 2): view.commit = view.start
+        case .earlyWatermark where view.role == .leader && view.highWatermark != nil:
+            view.highWatermark = view.highWatermark.map { Offset($0.rawValue + 1) }
+        default: break
+        }
+    }
+}
