@@ -35,7 +35,8 @@ let package = Package(
         .library(name: "GodwitClient", targets: ["GodwitClient"]),
         .library(name: "GodwitNode", targets: ["GodwitNode"]),
         // For the microbenchmarks, which are a package of their own.
-        .library(name: "GodwitCore", targets: ["LogModel", "RecordBatches", "KafkaWire", "RaftCore", "Disk", "LogStorage"]),
+        .library(
+            name: "GodwitCore", targets: ["LogModel", "RecordBatches", "KafkaWire", "RaftCore", "Disk", "LogStorage"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -78,12 +79,15 @@ let package = Package(
                 "LogModel", "Settings", "RaftCore", "PeerWire", "MetadataCore", "Disk", "LogStorage", "Transport",
                 "Replication", "Broker", "RecordBatches", nioCore, nioPosix, logging,
             ]),
+        target(
+            "Simulation",
+            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", nioCore]),
         // The program.
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode", argumentParser,
-                histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
+                argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
         // Tests.
@@ -91,9 +95,12 @@ let package = Package(
         tests("SettingsTests", ["LogModel", "Settings"]),
         tests("RecordBatchesTests", ["LogModel", "RecordBatches", "CCRC32C", nioCore]),
         tests("KafkaWireTests", ["LogModel", "KafkaWire", nioCore], resources: [.copy("Golden")]),
+        tests("RaftCoreTests", ["LogModel", "RaftCore"]),
         tests("PeerWireTests", ["LogModel", "RaftCore", "PeerWire", nioCore]),
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
+        tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
+        tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
         tests("TransportTests", ["LogModel", "RaftCore", "PeerWire", "Transport", nioCore, nioPosix, logging]),
         tests(
             "BrokerTests",
@@ -101,6 +108,10 @@ let package = Package(
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "Disk", "LogStorage",
                 "Replication", "Broker", nioCore,
             ]),
+        tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
+        tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),
+        tests("SimulationTests", ["LogModel", "RaftCore", "Replication", "Disk", "Simulation"]),
         tests("TidyTests"),
+        tests("SystemTests", resources: [.copy("Clients")]),
     ]
 )
