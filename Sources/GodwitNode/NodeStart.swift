@@ -44,6 +44,7 @@ struct NodeStart {
             let cells = try await makeCells(on: group, threads: threads, directory: directory, journals: journals)
             try await settle(cells, directory)
             let peers = try await listenForPeers(group, cells, directory)
+            try await waitForMetadata(cells)
             let kafka = try await listenForClients(group, cells)
             try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
             return Node(
@@ -198,6 +199,28 @@ struct NodeStart {
         try await home.eventLoop.submit {
             home.value.residence?.introduce(registration, listening: peers)
         }.get()
+    }
+
+    /// How long clients are kept waiting for the cluster's metadata at most. A node that finds no majority lets them
+    /// in all the same: what it knows may be old, but it can say who is there.
+    private static var metadataPatience: UInt64 { 5_000_000_000 }
+    private static var metadataPoll: UInt64 { 5_000_000 }
+
+    /// Waits until this node knows what the cluster has agreed on, so that no client is told that its topic does not
+    /// exist because the node has just come back.
+    private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>]) async throws {
+        guard let home = cells.first else { return }
+        for round in 0..<Self.metadataPatience / Self.metadataPoll {
+            let isInformed = try await home.eventLoop.submit {
+                home.value.shard.replica(.metadata)?.isInformed ?? false
+            }.get()
+            if isInformed { break }
+            if round == 200 { logger.notice("waiting for a leader of the metadata group before clients are let in") }
+            try await Task.sleep(nanoseconds: Self.metadataPoll)
+        }
+        // What was applied is on its way to the other loops; it is there when these turns have run.
+        try await home.eventLoop.submit {}.get()
+        for cell in cells { try await cell.eventLoop.submit {}.get() }
     }
 
     // MARK: - Listeners

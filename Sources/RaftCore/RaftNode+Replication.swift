@@ -138,6 +138,7 @@ extension RaftNode {
 
     mutating func peerLost(_ peer: NodeID, into output: inout Output) {
         guard role == .leader else { return followerLostPeer(peer) }
+        if transfer?.target == peer { transfer = nil }
         guard let place = place(of: peer) else { return }
         probeFromMatch(at: place)
     }

@@ -8,7 +8,9 @@ extension RaftNode {
         guard role == .leader, target != id, transfer == nil, let peer = peers.first(where: { $0.peer == target })
         else { return }
         guard peer.isVoter, now.nanoseconds(since: peer.lastHeard) < timing.electionTimeout else { return }
-        transfer = Transfer(target: target, deadline: now.advanced(byNanoseconds: timing.electionTimeout))
+        // Nothing new is taken in meanwhile, so a target that has died must not hold the group up for long; one that
+        // lives needs a few milliseconds.
+        transfer = Transfer(target: target, deadline: now.advanced(byNanoseconds: timing.electionTimeout / 4))
         output.wantsAppend = true
         askTargetIfReady(into: &output)
     }

@@ -60,13 +60,17 @@ extension Replica {
     /// Ends the rebuilding once the disk holds everything committed up to an entry of the leader's own term: an
     /// earlier leader's commits all lie below it (raft paper §5.4).
     func endRebuildingIfCaughtUp() {
-        guard isRebuilding, !endsRebuilding, let leader = raft.leader, leader != shard.settings.node else { return }
-        let commit = raft.commit
-        let start = log.start.position
-        guard commit > start.end || start.term > .zero, log.durable >= commit else { return }
-        let term = commit == start.end ? start.term : log.terms.term(at: commit.advanced(by: -1))
-        guard term == raft.term else { return }
+        guard isRebuilding, !endsRebuilding, raft.leader != shard.settings.node, isInformed else { return }
+        guard log.durable >= raft.commit else { return }
         endRebuilding()
+    }
+
+    /// Whether a leader is known, and all that was committed before its term is known to be.
+    public var isInformed: Bool {
+        guard raft.leader != nil else { return false }
+        let start = log.start.position
+        let term = raft.commit == start.end ? start.term : log.terms.term(at: raft.commit.advanced(by: -1))
+        return term == raft.term
     }
 
     /// To be called when it is known that nothing can have been forgotten, as in a cluster that has not formed yet.

@@ -24,6 +24,8 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Whether this replica has no vote yet because its log was lost: see `Rebuilding`.
     public internal(set) var isRebuilding: Bool
     var endsRebuilding = false
+    /// Since when this replica leads, while it does.
+    var leadsSince: Moment?
 
     var output = RaftNode.Output()
     /// Hard state that is recorded but not yet known to be on disk.
@@ -148,9 +150,11 @@ public final class Replica<Environment: ShardEnvironment> {
     private func roleChanged(_ change: RaftNode.RoleChange) {
         switch change {
         case .becameLeader(let term):
+            leadsSince = shard.environment.now
             shard.environment.report(.becameLeader(id, term))
             state?.leadershipChanged(isLeader: true, term: term)
         case .steppedDown(let term):
+            leadsSince = nil
             shard.environment.report(.steppedDown(id, term))
             failWaitingProduces(.notLeader)
             state?.leadershipChanged(isLeader: false, term: term)

@@ -12,6 +12,9 @@ struct Upkeep {
 
     /// How long a peer must have been connected before it is trusted with leadership again.
     private static let settlingTime: UInt64 = 1_000_000_000
+    /// How long a leadership is kept before it may be given back: a preferred replica that has just given it away, as
+    /// it does before it stops, may still be connected.
+    private static let keptTime: UInt64 = 3_000_000_000
     /// How many leaderships one round gives away: each costs its partition a few milliseconds.
     private static let transfersPerRound = 64
 
@@ -39,6 +42,7 @@ struct Upkeep {
             guard let preferred = replica.assignment.replicas.first, preferred != shard.settings.node else { continue }
             guard let since = shard.connectedPeers[preferred] else { continue }
             guard now.nanoseconds(since: since) >= Self.settlingTime else { continue }
+            guard let led = replica.leadsSince, now.nanoseconds(since: led) >= Self.keptTime else { continue }
             guard replica.raft.isCaughtUp(preferred), replica.raft.hasCommittedInTerm else { continue }
             replica.step(.transferLeadership(to: preferred))
             transfers += 1

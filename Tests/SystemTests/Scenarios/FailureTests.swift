@@ -106,7 +106,8 @@ extension SystemTests {
                 }
                 let (progress, gap) = try load.stop()
                 try load.requireNothingLost()
-                try #require(gap < 2000, "nothing was acknowledged for \(gap) ms")
+                // The new leader is there in milliseconds; the client may take its next periodic look to find it.
+                try #require(gap < 5000, "nothing was acknowledged for \(gap) ms")
                 // Nothing is sent twice in this load, so a leader's farewell may cost what was on its way to it.
                 try #require(progress.failed * 20 < progress.acked, "\(progress)")
             }
