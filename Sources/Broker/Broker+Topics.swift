@@ -64,6 +64,7 @@ extension Broker {
             created, until: environment.now.advanced(byNanoseconds: Self.creationWait), broker: self, done: done)
         guard !created.isEmpty, !wait.isReady(in: view) else { return done() }
         waitingCreations.append(wait)
+        environment.wake(at: wait.deadline)
     }
 
     func deleteTopics(_ call: Call<Files>) throws(WireError) {

@@ -105,7 +105,15 @@ public final class Broker<Environment: ShardEnvironment> {
 
     // MARK: - Time and change
 
-    /// To be called every few milliseconds: ends waits whose time is over.
+    /// When `tick` has something to do again; `nil` when nothing waits.
+    public var nextTick: Moment? {
+        let fetch = waitingFetches.lazy.map(\.deadline).min()
+        let creation = waitingCreations.lazy.map(\.deadline).min()
+        guard let fetch else { return creation }
+        return creation.map { min($0, fetch) } ?? fetch
+    }
+
+    /// To be called when the shard is woken: ends waits whose time is over.
     public func tick() {
         let now = environment.now
         for run in waitingFetches where run.deadline <= now { run.expire() }

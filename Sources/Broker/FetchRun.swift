@@ -121,6 +121,7 @@ final class FetchRun<Environment: ShardEnvironment> {
         guard !isWaiting else { return }
         isWaiting = true
         broker.waitingFetches.append(self)
+        broker.environment.wake(at: deadline)
         let watcher = CommitWatcher { [unowned self] in self.changed() }
         self.watcher = watcher
         for shard in items.indices where !items[shard].isEmpty {

@@ -74,6 +74,13 @@ final class ControllerResidence {
         if !clusterExists { considerNewCluster() }
     }
 
+    /// Whether something waits that no message will announce.
+    var isImpatient: Bool {
+        guard !isStopping else { return false }
+        let isUnknown = registration.map { controller.state.node($0.id) != $0 } ?? true
+        return isUnknown || !waiting.isEmpty || (home.shard.replica(.metadata)?.isRebuilding ?? true)
+    }
+
     // MARK: - Publishing
 
     /// The state has changed. A burst of changes is published once.
@@ -238,6 +245,7 @@ final class ControllerResidence {
     private func wait(_ request: WaitingRequest) {
         guard !isStopping, waiting.count < Self.waitingLimit, now < request.deadline else { return request.reply(nil) }
         waiting.append(request)
+        home.environment.wake(at: now.advanced(byNanoseconds: 10_000_000))
     }
 
     private func retryWaiting() {

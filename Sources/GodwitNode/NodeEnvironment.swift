@@ -20,6 +20,8 @@ final class NodeEnvironment: ShardEnvironment {
     private let logger: Logger
     /// Set once, right after the shard is made; both live as long as the node.
     var endOfTurn: () -> Void = {}
+    var tick: () -> Void = {}
+    private var nextTick: (moment: Moment, task: Scheduled<Void>)?
     var leadershipLearned: (Leadership) -> Void = { _ in }
 
     init(node: NodeID, loop: any EventLoop, threads: NIOThreadPool, links: PeerLinks, logger: Logger) {
@@ -47,6 +49,30 @@ final class NodeEnvironment: ShardEnvironment {
     func requestTurnEnd() {
         let bound = NIOLoopBound(self, eventLoop: loop)
         loop.execute { bound.value.endOfTurn() }
+    }
+
+    /// Timers closer together than this are worth no wake-up of their own.
+    private static let wakeSpacing: UInt64 = 1_000_000
+    private static let longestSleep: UInt64 = 1_000_000_000
+
+    func wake(at moment: Moment) {
+        if let nextTick, nextTick.moment <= moment { return }
+        nextTick?.task.cancel()
+        let now = now
+        let latest = now.advanced(byNanoseconds: Self.longestSleep)
+        let moment = min(max(moment, now.advanced(byNanoseconds: Self.wakeSpacing)), latest)
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let task = loop.scheduleTask(deadline: .uptimeNanoseconds(moment.nanoseconds)) {
+            bound.value.nextTick = nil
+            bound.value.tick()
+        }
+        nextTick = (moment, task)
+    }
+
+    /// Ends the ticking for good.
+    func stopTicking() {
+        tick = {}
+        nextTick?.task.cancel()
     }
 
     func submit<Answer>(

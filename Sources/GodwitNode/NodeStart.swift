@@ -133,7 +133,7 @@ struct NodeStart {
                 cell.broker.connect(allPorts)
                 cell.broker.controller = ResidenceAccess(home: home, from: cell.loop)
                 cell.links.setPeers(peers)
-                cell.start()
+                cell.tick()
             }.get()
         }
         let opened = home.eventLoop.makePromise(of: Void.self)

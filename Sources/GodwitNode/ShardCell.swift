@@ -21,11 +21,7 @@ final class ShardCell {
     var residence: ControllerResidence?
     /// All cells of the node, this one included.
     private var cells: [NIOLoopBound<ShardCell>] = []
-    private var ticking: RepeatedTask?
     private var learnt: [Leadership] = []
-
-    /// How often time is looked at. Shorter than any heartbeat or reconnect delay that makes sense.
-    private static let tickInterval = TimeAmount.milliseconds(10)
 
     init(
         index: Int, loop: any EventLoop, environment: NodeEnvironment, shard: Shard<NodeEnvironment>,
@@ -38,6 +34,7 @@ final class ShardCell {
         self.broker = broker
         self.links = links
         environment.endOfTurn = { [unowned shard] in shard.endOfTurn() }
+        environment.tick = { [unowned self] in self.tick() }
         environment.leadershipLearned = { [unowned self] in self.learned($0) }
     }
 
@@ -46,18 +43,19 @@ final class ShardCell {
         self.cells = cells
     }
 
-    func start() {
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        ticking = loop.scheduleRepeatedTask(initialDelay: Self.tickInterval, delay: Self.tickInterval) { _ in
-            bound.value.tick()
-        }
-    }
-
-    private func tick() {
+    /// Looks at the time, and says when it wants to look again. An idle node sleeps from heartbeat to heartbeat.
+    func tick() {
         shard.tick()
         broker.tick()
         residence?.tick()
+        let now = environment.now
+        environment.wake(at: shard.nextTick(after: now))
+        if let next = broker.nextTick { environment.wake(at: next) }
+        if residence?.isImpatient == true { environment.wake(at: now.advanced(byNanoseconds: Self.impatience)) }
     }
+
+    /// How soon what could not be done yet is tried again.
+    private static let impatience: UInt64 = 10_000_000
 
     // MARK: - Leaders
 
@@ -127,7 +125,7 @@ final class ShardCell {
     }
 
     func stop() {
-        ticking?.cancel()
+        environment.stopTicking()
         links.close()
         shard.close()
     }

@@ -47,6 +47,7 @@ extension Replica {
         case .all:
             waitingProduces.append(
                 .init(end: log.end, stored: stored, completion: completion, deadline: deadline))
+            shard.wake(at: deadline)
             step(.proposed(end: log.end))
         case .leader, .none:
             step(.proposed(end: log.end))

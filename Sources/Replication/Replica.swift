@@ -89,6 +89,7 @@ public final class Replica<Environment: ShardEnvironment> {
         output.reset()
         raft.handle(event, now: shard.environment.now, into: &output)
         let work = output
+        shard.environment.wake(at: raft.deadline)
         perform(work, entries: entries)
         if isRebuilding { endRebuildingIfCaughtUp() }
     }

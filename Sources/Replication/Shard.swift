@@ -93,6 +93,7 @@ public final class Shard<Environment: ShardEnvironment> {
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
         if isRebuilding { environment.report(.rebuilding(assignment.partition)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
+        environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
     }
 
@@ -169,7 +170,27 @@ public final class Shard<Environment: ShardEnvironment> {
 
     // MARK: - Time
 
-    /// To be called every few milliseconds.
+    /// Has `tick` called at `moment` or soon after.
+    public func wake(at moment: Moment) { environment.wake(at: moment) }
+
+    /// How often produces that wait are looked at: their timeouts are seconds.
+    private static var expiryInterval: UInt64 { 50_000_000 }
+    /// Upkeep has deadlines too, but none that minds being this late.
+    private static var longestSleep: UInt64 { 200_000_000 }
+
+    /// When `tick` has something to do again, if nothing else happens.
+    /// - Complexity: O(*n*) in replicas.
+    public func nextTick(after now: Moment) -> Moment {
+        var next = now.advanced(byNanoseconds: Self.longestSleep)
+        let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
+        for replica in ordered where replica.stopped == nil {
+            next = min(next, replica.raft.deadline)
+            if !replica.waitingProduces.isEmpty { next = min(next, expiry) }
+        }
+        return next
+    }
+
+    /// To be called when `wake` has asked for it, or every few milliseconds.
     public func tick() {
         guard !isClosed else { return }
         let now = environment.now

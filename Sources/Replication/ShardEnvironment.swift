@@ -25,6 +25,9 @@ public protocol ShardEnvironment: AnyObject, SendableMetatype {
     func flushLetters()
     /// Asks that `Shard.endOfTurn()` be called once, when the work that is ready now has been done.
     func requestTurnEnd()
+    /// Asks that `Shard.tick()` be called at `moment` or soon after, though it would be called later otherwise.
+    /// May be asked often: only the earliest moment counts. An environment that ticks all the time need do nothing.
+    func wake(at moment: Moment)
     /// Runs `job` on an I/O thread, then `completion` on the shard's loop with what it answered.
     func submit<Answer>(
         _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void)

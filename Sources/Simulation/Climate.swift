@@ -16,7 +16,7 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var electionTimeout: UInt64
     public var heartbeatInterval: UInt64
     public var reconnectDelay: UInt64
-    public var tickInterval: UInt64
+    public var timerLateness: UInt64
     public var balanceInterval: UInt64
 
     /// The first partition keeps a state machine, with snapshots.
@@ -86,7 +86,7 @@ public struct Climate: Sendable, CustomStringConvertible {
         electionTimeout = UInt64(random.within(120...300)) * milliseconds
         heartbeatInterval = electionTimeout / UInt64(random.within(4...8))
         reconnectDelay = UInt64(random.within(3...12)) * milliseconds
-        tickInterval = UInt64(random.within(5...12)) * milliseconds
+        timerLateness = UInt64(random.within(1...10)) * milliseconds
         balanceInterval = UInt64(random.pick([200, 500, 5_000, 60_000])) * milliseconds
         isStateful = random.chance(perMille: 350)
         isStream = random.chance(perMille: 500)

@@ -29,6 +29,7 @@ final class StillEnvironment: ShardEnvironment {
     }
     func flushLetters() {}
     func requestTurnEnd() { turnEndAsked = true }
+    func wake(at moment: Moment) {}
 
     func submit<Answer>(
         _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void

@@ -30,19 +30,12 @@ extension Cluster {
             return
         }
         for number in 0..<climate.partitions { host(number, at: place) }
-        tick(place, life: life)
+        nodes[place].shard.map { $0.wake(at: $0.environment.now) }
         for peer in nodes.indices where peer != place { reconnectSoon(place, peer) }
     }
 
     private func reconnectSoon(_ place: Int, _ peer: Int) {
         schedule(after: 1_000_000 + random.span(mean: 10_000_000)) { self.reconnect(place, peer) }
-    }
-
-    private func tick(_ place: Int, life: Int) {
-        schedule(on: place, life: life, after: climate.tickInterval) {
-            self.nodes[place].shard?.tick()
-            self.tick(place, life: life)
-        }
     }
 
     private func shardSettings(_ place: Int) -> ShardSettings {

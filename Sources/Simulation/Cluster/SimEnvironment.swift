@@ -26,6 +26,8 @@ final class SimEnvironment: ShardEnvironment {
     let life: Int
     let files: SimFileSystem
     private var outbox: [Letter] = []
+    private var nextWake: Moment?
+    private var wakes = 0
 
     init(cluster: Cluster, place: Int, life: Int, files: SimFileSystem) {
         self.cluster = cluster
@@ -60,6 +62,24 @@ final class SimEnvironment: ShardEnvironment {
     func requestTurnEnd() {
         let delay = UInt64(cluster.random.below(60_000))
         cluster.schedule(on: place, life: life, after: delay) { self.cluster.nodes[self.place].shard?.endOfTurn() }
+    }
+
+    private static let longestSleep: UInt64 = 1_000_000_000
+
+    /// Timers are late, here as everywhere.
+    func wake(at moment: Moment) {
+        if let nextWake, nextWake <= moment { return }
+        nextWake = moment
+        wakes += 1
+        let number = wakes
+        let wait = moment > now ? min(moment.nanoseconds(since: now), Self.longestSleep) : 0
+        let lateness = UInt64(cluster.random.below(Int(cluster.climate.timerLateness)))
+        cluster.schedule(on: place, life: life, after: wait + lateness) {
+            guard self.wakes == number, let shard = self.cluster.nodes[self.place].shard else { return }
+            self.nextWake = nil
+            shard.tick()
+            self.wake(at: shard.nextTick(after: self.now))
+        }
     }
 
     /// The job runs at some moment between its submission and its completion, as on a thread of its own.
