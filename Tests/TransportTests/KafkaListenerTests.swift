@@ -159,11 +159,14 @@ private func listen(
         _ = try await client.receive(8)
         let port = listener.boundPort
         await listener.stopAcceptingAndWait()
-        await #expect(throws: (any Error).self) { try await RawClient.connect(port: port) }
+        // The port is free again, and a test that runs beside this one may have got it.
+        let late = try? await RawClient.connect(port: port)
+        #expect(listener.connections == 1)
         client.send(request(2))
         #expect(try await client.receive(8) == answer(2))
         await listener.close()
         await client.closed()
+        try? await late?.channel.close()
     }
 
     @Test func aTakenPortIsAnError() async throws {
