@@ -5,7 +5,6 @@ import NIOCore
 import PeerWire
 import RaftCore
 import Replication
-import Synchronization
 import Transport
 
 /// Brings what peers send to the loops it is for.

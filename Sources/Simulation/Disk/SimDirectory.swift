@@ -49,7 +49,7 @@ final class SimDirectory {
 
     /// The power goes. Of the changes since the last sync some are kept; none is without those before it that concern
     /// the same names.
-    func losePower(keepsNothing: Bool, _ chance: inout DiskChance) {
+    func losePower(keepsNothing: Bool, _ chance: inout SimRandom) {
         if !keepsNothing {
             let mood = chance.below(3)
             var blocked: Set<String> = []

@@ -24,7 +24,7 @@ public final class SimFileSystem: FileSystem, @unchecked Sendable {
     }
 
     private let root = SimDirectory(isRoot: true)
-    private var chance: DiskChance
+    private var chance: SimRandom
     private var faults: [Fault] = []
     /// Counts crashes. A file that was opened before one is of no more use.
     fileprivate var life = 0
@@ -37,7 +37,7 @@ public final class SimFileSystem: FileSystem, @unchecked Sendable {
     /// How many synchronizations of files and directories have succeeded.
     public private(set) var syncs = 0
 
-    public init(seed: UInt64) { chance = DiskChance(seed: seed) }
+    public init(seed: UInt64) { chance = SimRandom(seed: seed) }
 
     // MARK: - Misfortune
 

@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a simulated disk decides by chance: SplitMix64, seeded.
-struct DiskChance {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-    mutating func coin() -> Bool { next() & 1 == 0 }
-}
-
 /// The bytes of a file: as programs see them, and as they would be found after a loss of power.
 ///
 /// The unit of writing back is a page; within a page that was being written when the power went, each sector is old or
@@ -91,7 +73,7 @@ final class SimInode {
     }
 
     /// The power goes. What was not synchronized is kept, lost or torn, as `chance` has it.
-    func losePower(keepsNothing: Bool, _ chance: inout DiskChance) {
+    func losePower(keepsNothing: Bool, _ chance: inout SimRandom) {
         var image = durable
         if !keepsNothing {
             if let cut, cut < image.count, chance.coin() { image.removeLast(image.count - cut) }

@@ -23,6 +23,8 @@ public struct SimRandom: Sendable {
 
     public mutating func within(_ range: ClosedRange<Int>) -> Int { range.lowerBound + below(range.count) }
 
+    public mutating func coin() -> Bool { next() & 1 == 0 }
+
     public mutating func chance(perMille: Int) -> Bool { below(1_000) < perMille }
 
     public mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
