@@ -59,6 +59,8 @@ let package = Package(
         target("RaftCore", ["LogModel"]),
         target("PeerWire", ["LogModel", "RaftCore", nioCore]),
         target("MetadataCore", ["LogModel", "Settings"]),
+        target("RegularExpressions"),
+        target("GroupCore", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", nioCore]),
         // Effects: one resource each.
         target("Disk", ["LogModel"]),
         target("LogStorage", ["LogModel", "RecordBatches", "Disk", nioCore]),
@@ -69,8 +71,8 @@ let package = Package(
         target(
             "Broker",
             [
-                "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "Disk", "LogStorage",
-                "Replication", nioCore,
+                "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
+                "LogStorage", "Replication", nioCore,
             ]),
         target("GodwitClient", ["LogModel", "KafkaWire", "RecordBatches", nioCore, nioPosix]),
         target(
@@ -98,6 +100,8 @@ let package = Package(
         tests("RaftCoreTests", ["LogModel", "RaftCore"]),
         tests("PeerWireTests", ["LogModel", "RaftCore", "PeerWire", nioCore]),
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
+        tests("RegularExpressionsTests", ["RegularExpressions"]),
+        tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "GroupCore", nioCore]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
@@ -105,8 +109,8 @@ let package = Package(
         tests(
             "BrokerTests",
             [
-                "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "Disk", "LogStorage",
-                "Replication", "Broker", nioCore,
+                "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
+                "LogStorage", "Replication", "Broker", nioCore,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),

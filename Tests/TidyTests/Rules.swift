@@ -17,6 +17,8 @@ enum Rules {
         "RaftCore": ["LogModel"],
         "PeerWire": ["LogModel", "RaftCore", "NIOCore"],
         "MetadataCore": ["LogModel", "Settings"],
+        "RegularExpressions": [],
+        "GroupCore": ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "NIOCore"],
     ]
 
     /// Words of code, matched whole, that have no place in a pure target.
