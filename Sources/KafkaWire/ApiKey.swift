@@ -136,6 +136,14 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
         case .offsetDelete: OffsetDeleteRequest.flexibleSince
         case .consumerGroupHeartbeat: ConsumerGroupHeartbeatRequest.flexibleSince
         case .consumerGroupDescribe: ConsumerGroupDescribeRequest.flexibleSince
+        case .deleteRecords: DeleteRecordsRequest.flexibleSince
+        case .initProducerID: InitProducerIDRequest.flexibleSince
+        case .alterConfigs: AlterConfigsRequest.flexibleSince
+        case .describeLogDirs: DescribeLogDirsRequest.flexibleSince
+        case .incrementalAlterConfigs: IncrementalAlterConfigsRequest.flexibleSince
+        case .describeProducers: DescribeProducersRequest.flexibleSince
+        case .listConfigResources: ListConfigResourcesRequest.flexibleSince
+        case .describeTopicPartitions: DescribeTopicPartitionsRequest.flexibleSince
         case .explainGroup: ExplainGroupRequest.flexibleSince
         default: nil
         }

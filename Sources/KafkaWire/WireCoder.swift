@@ -26,6 +26,7 @@ public protocol WireCoder {
     mutating func field(_ value: inout RecordsPayload) throws(WireError)
 
     mutating func list(_ items: inout [Int32]) throws(WireError)
+    mutating func list(_ items: inout [Int32]?, nullable: Bool) throws(WireError)
     mutating func list(_ items: inout [String]) throws(WireError)
     mutating func list(_ items: inout [String]?, nullable: Bool) throws(WireError)
     mutating func list<Item: WireStruct>(_ items: inout [Item]) throws(WireError)
