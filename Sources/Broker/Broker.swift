@@ -25,6 +25,10 @@ public final class Broker<Environment: ShardEnvironment> {
     /// Fetches that wait for records, with their deadlines.
     var waitingFetches: [FetchRun<Environment>] = []
     var waitingCreations: [CreationWait<Environment>] = []
+    /// The coordinators of the groups whose partitions this loop's shard leads.
+    public let groups: GroupCoordinators<Environment>
+    /// Whether `__consumer_offsets` is being made at this loop's request.
+    var createsOffsetsTopic = false
     /// The way to the node's controller (on shard 0).
     public var controller: (any ControllerAccess)?
 
@@ -33,6 +37,7 @@ public final class Broker<Environment: ShardEnvironment> {
         self.shard = shard
         self.index = index
         self.view = ClusterView(node: settings.node, defaults: settings.topicDefaults)
+        self.groups = GroupCoordinators(on: shard, settings: settings.groups)
     }
 
     /// Makes the node's other shards known. Called once, before the first request.
@@ -45,8 +50,10 @@ public final class Broker<Environment: ShardEnvironment> {
 
     /// Answers one request frame (without its length).
     ///
-    /// - Parameter answer: called exactly once, on this loop, now or later.
-    public func handle(_ frame: ByteBuffer, answer: @escaping (CallReply<Files>) -> Void) {
+    /// - Parameters:
+    ///   - host: where the client is, as groups show it.
+    ///   - answer: called exactly once, on this loop, now or later.
+    public func handle(_ frame: ByteBuffer, host: String = "", answer: @escaping (CallReply<Files>) -> Void) {
         var body = frame
         let header: RequestHeader
         do throws(WireError) {
@@ -54,7 +61,7 @@ public final class Broker<Environment: ShardEnvironment> {
         } catch {
             return answer(.close(reason: "an unreadable request header: \(error)"))
         }
-        let call = Call<Files>(header: header, body: body, arrived: environment.now, answer: answer)
+        let call = Call<Files>(header: header, body: body, host: host, arrived: environment.now, answer: answer)
         guard ServedApis.serves(header.apiKey, version: header.version) else { return refuseVersion(call) }
         do throws(WireError) {
             try route(call)
@@ -76,6 +83,20 @@ public final class Broker<Environment: ShardEnvironment> {
         case .describeConfigs: try describeConfigs(call)
         case .describeCluster: try describeCluster(call)
         case .offsetForLeaderEpoch: try offsetForLeaderEpoch(call)
+        case .findCoordinator: try findCoordinator(call)
+        case .joinGroup: try joinGroup(call)
+        case .syncGroup: try syncGroup(call)
+        case .heartbeat: try heartbeat(call)
+        case .leaveGroup: try leaveGroup(call)
+        case .offsetCommit: try offsetCommit(call)
+        case .offsetFetch: try offsetFetch(call)
+        case .offsetDelete: try offsetDelete(call)
+        case .listGroups: try listGroups(call)
+        case .describeGroups: try describeGroups(call)
+        case .deleteGroups: try deleteGroups(call)
+        case .consumerGroupHeartbeat: try consumerGroupHeartbeat(call)
+        case .consumerGroupDescribe: try consumerGroupDescribe(call)
+        case .explainGroup: try explainGroup(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }
@@ -100,6 +121,7 @@ public final class Broker<Environment: ShardEnvironment> {
         _ = try ApiVersionsRequest.decode(call.body, version: call.version)
         var response = ApiVersionsResponse()
         response.apis = ServedApis.advertised
+        ServedApis.announceFeatures(in: &response, version: call.version)
         call.reply(response)
     }
 
@@ -109,8 +131,7 @@ public final class Broker<Environment: ShardEnvironment> {
     public var nextTick: Moment? {
         let fetch = waitingFetches.lazy.map(\.deadline).min()
         let creation = waitingCreations.lazy.map(\.deadline).min()
-        guard let fetch else { return creation }
-        return creation.map { min($0, fetch) } ?? fetch
+        return [fetch, creation, groups.nextDeadline].compactMap(\.self).min()
     }
 
     /// To be called when the shard is woken: ends waits whose time is over.
@@ -118,12 +139,21 @@ public final class Broker<Environment: ShardEnvironment> {
         let now = environment.now
         for run in waitingFetches where run.deadline <= now { run.expire() }
         for wait in waitingCreations where wait.deadline <= now { wait.finish() }
+        groups.tick()
+    }
+
+    /// Appends what this turn's requests have gathered, then ends the shard's turn. To be called when the shard has
+    /// asked for the end of a turn.
+    public func endOfTurn() {
+        groups.flush()
+        shard.endOfTurn()
     }
 
     /// The cluster's view changed: topics, leaders or live nodes.
     public func update(_ change: (inout ClusterView) -> Void) {
         change(&view)
         for wait in waitingCreations where wait.isReady(in: view) { wait.finish() }
+        groups.follow(view)
     }
 }
 
@@ -143,6 +173,9 @@ public struct BrokerSettings: Sendable {
     public var node: NodeID
     public var topics: TopicSettings
     public var topicDefaults: TopicDefaults
+    public var groups: GroupSettings
+    /// How many nodes have a vote in the cluster's metadata: so many there will be, though they may not be up yet.
+    public var voters: Int
     /// What one fetch may take at most, in bytes, whatever the client asks for.
     public var fetchLimit: Int
     /// How long a fetch may wait at most, in nanoseconds.
@@ -153,12 +186,15 @@ public struct BrokerSettings: Sendable {
     public var shown: [ShownSetting]
 
     public init(
-        node: NodeID, topics: TopicSettings, topicDefaults: TopicDefaults, fetchLimit: Int, fetchWaitLimit: UInt64,
+        node: NodeID, topics: TopicSettings, topicDefaults: TopicDefaults, groups: GroupSettings = GroupSettings(),
+        voters: Int = 1, fetchLimit: Int, fetchWaitLimit: UInt64,
         produceWaitLimit: UInt64, shown: [ShownSetting]
     ) {
         self.node = node
         self.topics = topics
         self.topicDefaults = topicDefaults
+        self.groups = groups
+        self.voters = voters
         self.fetchLimit = fetchLimit
         self.fetchWaitLimit = fetchWaitLimit
         self.produceWaitLimit = produceWaitLimit

@@ -23,12 +23,18 @@ public final class Call<Files: FileSystem> {
     public let header: RequestHeader
     /// The request's body; its byte fields are slices of this.
     public let body: ByteBuffer
+    /// Where the client is, as groups show it.
+    public let host: String
     public let arrived: Moment
     private var answer: ((CallReply<Files>) -> Void)?
 
-    init(header: RequestHeader, body: ByteBuffer, arrived: Moment, answer: @escaping (CallReply<Files>) -> Void) {
+    init(
+        header: RequestHeader, body: ByteBuffer, host: String, arrived: Moment,
+        answer: @escaping (CallReply<Files>) -> Void
+    ) {
         self.header = header
         self.body = body
+        self.host = host
         self.arrived = arrived
         self.answer = answer
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GroupCore
 import KafkaWire
 public import LogModel
 public import MetadataCore
@@ -20,6 +21,9 @@ public struct ClusterView: Sendable {
     /// In order of their names.
     private(set) var topics: [TopicView] = []
 
+    /// Counts the cluster's states seen.
+    private(set) var revision = 0
+
     private let defaults: TopicDefaults
 
     public init(node: NodeID, defaults: TopicDefaults) {
@@ -32,6 +36,7 @@ public struct ClusterView: Sendable {
 
     public mutating func replace(cluster state: ClusterState) {
         cluster = state
+        revision += 1
         topics = state.allTopics.map { TopicView($0, defaults) }
         topicsByName = Dictionary(uniqueKeysWithValues: topics.map { ($0.name, $0) })
         topicsByID = Dictionary(uniqueKeysWithValues: topics.map { ($0.id, $0) })
@@ -44,6 +49,17 @@ public struct ClusterView: Sendable {
     public mutating func replace(alive nodes: [NodeID]) { alive = nodes }
 
     // MARK: - Look-up
+
+    /// The topics as group coordination sees them.
+    /// - Complexity: O(*n* log *n*) in topics, plus O(partitions).
+    var topicsImage: TopicsImage {
+        TopicsImage(
+            topics.map { topic in
+                TopicsImage.Topic(
+                    id: topic.id, name: topic.name,
+                    partitionRacks: topic.partitions.map { replicas in replicas.compactMap { cluster.node($0)?.rack } })
+            })
+    }
 
     func topic(named name: String) -> TopicView? { topicsByName[name] }
 

@@ -30,11 +30,46 @@ enum ServedApis {
         Row(.describeConfigs, DescribeConfigsRequest.versions),
         Row(.createPartitions, CreatePartitionsRequest.versions),
         Row(.describeCluster, DescribeClusterRequest.versions),
+        Row(.findCoordinator, FindCoordinatorRequest.versions),
+        Row(.joinGroup, JoinGroupRequest.versions),
+        Row(.heartbeat, HeartbeatRequest.versions),
+        Row(.leaveGroup, LeaveGroupRequest.versions),
+        Row(.syncGroup, SyncGroupRequest.versions),
+        Row(.offsetCommit, OffsetCommitRequest.versions),
+        Row(.offsetFetch, OffsetFetchRequest.versions),
+        Row(.describeGroups, DescribeGroupsRequest.versions),
+        Row(.listGroups, ListGroupsRequest.versions),
+        Row(.deleteGroups, DeleteGroupsRequest.versions),
+        Row(.offsetDelete, OffsetDeleteRequest.versions),
+        Row(.consumerGroupHeartbeat, ConsumerGroupHeartbeatRequest.versions),
+        Row(.consumerGroupDescribe, ConsumerGroupDescribeRequest.versions),
     ]
+
+    /// Served to those who know of them; clients of others would only log a number they cannot name.
+    private static let unadvertised = [Row(.explainGroup, ExplainGroupRequest.versions)]
 
     static let advertised = rows.map { ApiVersionsResponse.Api(key: $0.key, versions: $0.advertised) }
 
     static func serves(_ key: ApiKey, version: Int16) -> Bool {
-        rows.contains { $0.key == key && $0.served.contains(version) }
+        (rows + unadvertised).contains { $0.key == key && $0.served.contains(version) }
+    }
+
+    /// The level of group coordination: 1 has the consumer protocol (KIP-848).
+    private static let groupVersion: Int16 = 1
+
+    /// Says which feature levels are in force (KIP-584). Only from version 4 on: earlier ones cannot express that a
+    /// feature may be off, and their clients ask for none of these.
+    static func announceFeatures(in response: inout ApiVersionsResponse, version: Int16) {
+        guard version >= 4 else { return }
+        var supported = ApiVersionsResponse.SupportedFeature()
+        supported.name = "group.version"
+        supported.maxVersion = groupVersion
+        response.supportedFeatures = [supported]
+        var finalized = ApiVersionsResponse.FinalizedFeature()
+        finalized.name = supported.name
+        finalized.maxVersionLevel = groupVersion
+        finalized.minVersionLevel = groupVersion
+        response.finalizedFeatures = [finalized]
+        response.finalizedFeaturesEpoch = 0
     }
 }

@@ -21,7 +21,7 @@ final class KafkaDispatcher: RequestDispatcher {
 
     func dispatch(_ frame: ByteBuffer, slot: ReplySlot, on connection: KafkaConnection) {
         if connection.clientID == nil { connection.clientID = clientID(in: frame) }
-        broker.handle(frame) { reply in
+        broker.handle(frame, host: "/" + connection.remoteAddress) { reply in
             switch reply {
             case .none: connection.complete(slot, with: nil)
             case .frame(let frame, let pieces): connection.complete(slot, with: Self.joined(frame, pieces))

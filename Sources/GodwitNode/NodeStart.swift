@@ -288,6 +288,7 @@ struct NodeStart {
     private var brokerSettings: BrokerSettings {
         BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
+            groups: settings.groups, voters: settings.voters.count,
             fetchLimit: Int(settings.fetches.bytesMax.rawValue),
             fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
             produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,

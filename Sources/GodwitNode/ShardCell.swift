@@ -33,7 +33,7 @@ final class ShardCell {
         self.shard = shard
         self.broker = broker
         self.links = links
-        environment.endOfTurn = { [unowned shard] in shard.endOfTurn() }
+        environment.endOfTurn = { [unowned broker] in broker.endOfTurn() }
         environment.tick = { [unowned self] in self.tick() }
         environment.leadershipLearned = { [unowned self] in self.learned($0) }
     }

@@ -114,6 +114,17 @@ final class OneNode {
         for _ in 0..<500 where !shard.allReplicas.allSatisfy({ $0.highWatermark != nil }) { pass(milliseconds: 10) }
     }
 
+    /// Each replica hears of a higher term, steps down, and is elected again.
+    func loseAndRegainLeadership() {
+        for replica in shard.allReplicas {
+            shard.receive(
+                .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
+        }
+        settle()
+        pass(milliseconds: 1)
+        waitForLeadership()
+    }
+
     /// Runs everything that is ready, in the order it was asked for.
     func settle() {
         settleDiskExcluded()
@@ -133,7 +144,7 @@ final class OneNode {
         environment.leaderships = []
         while environment.turnEndAsked {
             environment.turnEndAsked = false
-            shard.endOfTurn()
+            broker.endOfTurn()
         }
     }
 
