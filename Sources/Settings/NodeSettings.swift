@@ -16,6 +16,7 @@ public struct NodeSettings: Hashable, Sendable {
     public var requests = RequestLimits()
     public var fetches = FetchLimits()
     public var topics = TopicSettings()
+    public var groups = GroupSettings()
 
     public init() {}
 

@@ -89,5 +89,32 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
         SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
+    ] + groupSettings + offsetsSettings
+
+    private static let groupSettings = [
+        SettingDeclaration(.groupInitialDelay, \.groups.initialRebalanceDelay),
+        SettingDeclaration(.groupSessionTimeoutMin, \.groups.sessionTimeoutMin),
+        SettingDeclaration(.groupSessionTimeoutMax, \.groups.sessionTimeoutMax),
+        SettingDeclaration(.groupSizeMax, \.groups.sizeMax),
+        SettingDeclaration(.groupCountMax, \.groups.countMax),
+        SettingDeclaration(.groupMetadataBytesMax, \.groups.metadataBytesMax),
+        SettingDeclaration(.consumerGroupSessionTimeout, \.groups.consumer.sessionTimeout),
+        SettingDeclaration(.consumerGroupSessionTimeoutMin, \.groups.consumer.sessionTimeoutMin),
+        SettingDeclaration(.consumerGroupSessionTimeoutMax, \.groups.consumer.sessionTimeoutMax),
+        SettingDeclaration(.consumerGroupHeartbeatInterval, \.groups.consumer.heartbeatInterval),
+        SettingDeclaration(.consumerGroupHeartbeatIntervalMin, \.groups.consumer.heartbeatIntervalMin),
+        SettingDeclaration(.consumerGroupHeartbeatIntervalMax, \.groups.consumer.heartbeatIntervalMax),
+        SettingDeclaration(.consumerGroupSizeMax, \.groups.consumer.sizeMax),
+        SettingDeclaration(.consumerGroupAssignors, \.groups.consumer.assignors),
+        SettingDeclaration(.consumerGroupMigrationPolicy, \.groups.consumer.migrationPolicy),
+    ]
+
+    private static let offsetsSettings = [
+        SettingDeclaration(.offsetMetadataBytesMax, \.groups.offsets.metadataBytesMax),
+        SettingDeclaration(.offsetsRetention, \.groups.offsets.retentionMinutes),
+        SettingDeclaration(.offsetsRetentionInterval, \.groups.offsets.retentionCheckInterval),
+        SettingDeclaration(.offsetsTopicPartitions, \.groups.offsets.topicPartitions),
+        SettingDeclaration(.offsetsTopicReplicationFactor, \.groups.offsets.topicReplicationFactor),
+        SettingDeclaration(.offsetsTopicSegmentBytes, \.groups.offsets.topicSegmentBytes),
     ]
 }

@@ -64,6 +64,45 @@ extension NodeSettings {
                 "peer.listen is port \(peer.listen.port), but cluster.voters sends node \(node.id.rawValue)'s peers "
                     + "to port \(own.port)")
         }
+        return breaches + groupBreaches()
+    }
+
+    private func groupBreaches() -> [RuleBreach] {
+        let consumer = groups.consumer
+        let ordered: [(low: Int, lowName: String, high: Int, highName: String)] = [
+            (
+                groups.sessionTimeoutMin, "group.min.session.timeout.ms",
+                groups.sessionTimeoutMax, "group.max.session.timeout.ms"
+            ),
+            (
+                consumer.sessionTimeoutMin, "group.consumer.min.session.timeout.ms",
+                consumer.sessionTimeout, "group.consumer.session.timeout.ms"
+            ),
+            (
+                consumer.sessionTimeout, "group.consumer.session.timeout.ms",
+                consumer.sessionTimeoutMax, "group.consumer.max.session.timeout.ms"
+            ),
+            (
+                consumer.heartbeatIntervalMin, "group.consumer.min.heartbeat.interval.ms",
+                consumer.heartbeatInterval, "group.consumer.heartbeat.interval.ms"
+            ),
+            (
+                consumer.heartbeatInterval, "group.consumer.heartbeat.interval.ms",
+                consumer.heartbeatIntervalMax, "group.consumer.max.heartbeat.interval.ms"
+            ),
+        ]
+        var breaches = ordered.filter { $0.low > $0.high }.map {
+            RuleBreach(
+                settings: [$0.lowName, $0.highName],
+                message: "\($0.lowName) (\($0.low)) must not exceed \($0.highName) (\($0.high))")
+        }
+        if consumer.heartbeatInterval >= consumer.sessionTimeout {
+            breaches.append(
+                RuleBreach(
+                    settings: ["group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms"],
+                    message: "group.consumer.heartbeat.interval.ms (\(consumer.heartbeatInterval)) must be less than "
+                        + "group.consumer.session.timeout.ms (\(consumer.sessionTimeout))"))
+        }
         return breaches
     }
 
