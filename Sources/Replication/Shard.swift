@@ -218,7 +218,8 @@ public final class Shard<Environment: ShardEnvironment> {
         requestTurnEnd()
     }
 
-    func requestTurnEnd() {
+    /// Asks that `endOfTurn` be called when the work that is ready now has been done.
+    public func requestTurnEnd() {
         guard !turnEndRequested else { return }
         turnEndRequested = true
         environment.requestTurnEnd()

@@ -2,8 +2,10 @@
 
 import KafkaWire
 import LogModel
+import MetadataCore
 import NIOCore
 import Replication
+import Settings
 
 extension Broker {
     /// FindCoordinator (API key 10). Any node answers, from its own view.
