@@ -11,12 +11,17 @@ import Testing
     @Test func apiVersionsNamesOnlyWhatIsServed() throws {
         let node = try OneNode()
         let answer = try node.ask(ApiVersionsRequest(), version: 4)
-        let keys = answer.apis.map(\.key)
-        #expect(
-            Set(keys) == [
-                .produce, .fetch, .listOffsets, .metadata, .apiVersions, .createTopics, .deleteTopics,
-                .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
-            ])
+        for api in answer.apis {
+            // A body cut short is refused by the API's own decoder, so there is one.
+            var frame = ByteBuffer()
+            frame.writeInteger(api.key.rawValue)
+            frame.writeInteger(api.maxVersion)
+            frame.writeInteger(Int32(1))
+            frame.writeInteger(Int16(-1))
+            let asked = node.begin(frame, ApiVersionsResponse.self, version: 0)
+            #expect(asked.closed?.contains("unreadable") == true, "\(api.key) is advertised")
+        }
+        #expect(!answer.apis.contains { $0.key == .explainGroup })
         #expect(answer.apis.first { $0.key == .produce }?.minVersion == 0)
         #expect(answer.apis.first { $0.key == .fetch }?.minVersion == 4)
     }
