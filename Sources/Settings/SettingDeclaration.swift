@@ -89,5 +89,7 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
         SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
+        SettingDeclaration(.fetchSessionSlots, \.fetches.sessionSlots),
+        SettingDeclaration(.replicaSelector, \.fetches.replicaSelector),
     ]
 }
