@@ -97,7 +97,7 @@ public enum LogFormat: String, SettingValue, CaseIterable {
 
 /// Which replica a consumer is told to read (KIP-392).
 public enum ReplicaSelector: String, SettingValue, CaseIterable {
-    case leader = "leader"
+    case leader
     case rackAware = "rack-aware"
 
     public static var form: String {

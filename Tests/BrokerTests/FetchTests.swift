@@ -156,7 +156,8 @@ import Testing
         settings.fetches.waitMax = .milliseconds(200)
         let node = try OneNode(settings: settings)
         try node.topic("events")
-        for _ in 0..<10 { _ = try node.ask(produceRequest(try batch([String(repeating: "x", count: 300)])), version: 9) }
+        let value = String(repeating: "x", count: 300)
+        for _ in 0..<10 { _ = try node.ask(produceRequest(try batch([value])), version: 9) }
         let large = fetchRequest(from: 0, wait: .max, minBytes: 1, maxBytes: .max)
         #expect(try node.ask(large, version: 12).only?.values.count == 2)
         let waiting = try node.begin(fetchRequest(from: 10, wait: .max, minBytes: .max, maxBytes: .max), version: 12)
