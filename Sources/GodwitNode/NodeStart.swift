@@ -286,7 +286,7 @@ struct NodeStart {
     }
 
     private var brokerSettings: BrokerSettings {
-        BrokerSettings(
+        var broker = BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
             groups: settings.groups, voters: settings.voters.count,
             fetchLimit: Int(settings.fetches.bytesMax.rawValue),
@@ -298,6 +298,9 @@ struct NodeStart {
                     name: declaration.name, value: value, isDefault: value == declaration.initialText,
                     documentation: declaration.summary)
             })
+        broker.fetchSessionSlots = settings.fetches.sessionSlots
+        broker.replicaSelector = settings.fetches.replicaSelector
+        return broker
     }
 
     private var connectionLimits: Transport.ConnectionLimits {

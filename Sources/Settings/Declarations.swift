@@ -165,7 +165,19 @@ extension Setting<ByteCount> {
         initial: .mebibytes(55), bounds: .kibibytes(1) ... .gibibytes(1), change: .restart)
 }
 
+extension Setting<ReplicaSelector> {
+    public static let replicaSelector = Setting(
+        "replica.selector.class",
+        "Which replica a consumer is sent to: the leader, or one in the rack that the consumer names.",
+        initial: .leader, change: .restart)
+}
+
 extension Setting<Int> {
+    public static let fetchSessionSlots = Setting(
+        "max.incremental.fetch.session.cache.slots",
+        "How many clients' fetches are remembered, so that they need only say and be told what has changed.",
+        initial: 1_000, bounds: 0...100_000, change: .restart)
+
     public static let nodeShards = Setting(
         "node.shards", "How many event loops share the partitions; 0 is one per core.", initial: 0,
         bounds: 0...1_024, change: .restart)

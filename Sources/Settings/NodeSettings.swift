@@ -128,6 +128,8 @@ public struct RequestLimits: Hashable, Sendable {
 public struct FetchLimits: Hashable, Sendable {
     public var bytesMax = Setting.fetchBytesMax.initial
     public var waitMax = Setting.fetchWaitMax.initial
+    public var sessionSlots = Setting.fetchSessionSlots.initial
+    public var replicaSelector = Setting.replicaSelector.initial
 
     public init() {}
 }

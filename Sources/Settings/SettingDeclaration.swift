@@ -89,6 +89,8 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
         SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
+        SettingDeclaration(.fetchSessionSlots, \.fetches.sessionSlots),
+        SettingDeclaration(.replicaSelector, \.fetches.replicaSelector),
     ] + groupSettings + offsetsSettings
 
     private static let groupSettings = [

@@ -165,8 +165,23 @@ import Testing
         let answer = try node.ask(request, version: 4).topics[0].partitions[0]
         #expect(answer.leaderEpoch == 1)
         #expect(answer.endOffset == 2)
-        request.topics[0].partitions[0].leaderEpoch = 0
-        #expect(try node.ask(request, version: 4).topics[0].partitions[0].endOffset == -1)
+        func end(of epoch: Int32, currentEpoch: Int32 = -1) throws -> OffsetForLeaderEpochResponse.Partition {
+            request.topics[0].partitions[0].leaderEpoch = epoch
+            request.topics[0].partitions[0].currentLeaderEpoch = currentEpoch
+            return try node.ask(request, version: 4).topics[0].partitions[0]
+        }
+        // An epoch before all that are known ends where the first one begins, as with Kafka; a future one nowhere.
+        #expect(try end(of: 0).leaderEpoch == 0)
+        #expect(try end(of: 0).endOffset == 0)
+        for unknown in [2, Int32.max, -1, -2, .min] {
+            #expect(try end(of: unknown).error == ErrorCode.none)
+            #expect(try end(of: unknown).leaderEpoch == -1)
+            #expect(try end(of: unknown).endOffset == -1)
+        }
+        // T-K23.
+        #expect(try end(of: 1, currentEpoch: 0).error == .fencedLeaderEpoch)
+        #expect(try end(of: 1, currentEpoch: 2).error == .unknownLeaderEpoch)
+        #expect(try end(of: 1, currentEpoch: 1).endOffset == 2)
     }
 
     @Test func describeConfigsShowsTopicsAndTheNode() throws {
