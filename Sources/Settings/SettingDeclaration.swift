@@ -42,7 +42,9 @@ public struct SettingDeclaration: Sendable {
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// Every setting, in the order of the table that `--explain` prints.
-    public static let all: [SettingDeclaration] = [
+    public static let all = nodeSettings + groupSettings + offsetsSettings
+
+    private static let nodeSettings: [SettingDeclaration] = [
         SettingDeclaration(.nodeID, \.node.id),
         SettingDeclaration(.nodeData, \.node.data),
         SettingDeclaration(.nodeRack, \.node.rack),
@@ -91,7 +93,7 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
         SettingDeclaration(.fetchSessionSlots, \.fetches.sessionSlots),
         SettingDeclaration(.replicaSelector, \.fetches.replicaSelector),
-    ] + groupSettings + offsetsSettings
+    ]
 
     private static let groupSettings = [
         SettingDeclaration(.groupInitialDelay, \.groups.initialRebalanceDelay),
