@@ -98,8 +98,10 @@ public final class GroupConsumer: @unchecked Sendable {
     /// Commits the offsets of all that `next()` has given so far.
     public func commit() async throws(ClientError) { try await commit(progress.given()) }
 
-    /// Commits these offsets, each the next one to read. Partitions that are not this member's are left out.
+    /// Commits these offsets, each the next one to read: what lies before them counts as processed. Partitions that are
+    /// not this member's are left out.
     public func commit(_ offsets: [TopicPartition: Int64]) async throws(ClientError) {
+        progress.claim(offsets)
         let result: Result<Void, ClientError> = await client.onLoop { [self] _, done in
             guard let membership else { return done(.failure(.closed)) }
             membership.commit(offsets, then: done)
@@ -141,8 +143,17 @@ final class GroupProgress: Sendable {
         state.withLock { state in
             guard let last = state.last else { return nil }
             state.last = nil
-            if case .records(let chunk) = last { state.processed[chunk.place] = state.given[chunk.place] }
+            if case .records(let chunk) = last, let end = state.given[chunk.place] {
+                state.processed[chunk.place] = end
+            }
             return last
+        }
+    }
+
+    /// The reader itself says how far it has come.
+    func claim(_ offsets: [TopicPartition: Int64]) {
+        state.withLock { state in
+            for (place, offset) in offsets where state.given[place] != nil { state.processed[place] = offset }
         }
     }
 
