@@ -76,6 +76,8 @@ public final class Broker<Environment: ShardEnvironment> {
         case .describeConfigs: try describeConfigs(call)
         case .describeCluster: try describeCluster(call)
         case .offsetForLeaderEpoch: try offsetForLeaderEpoch(call)
+        case .initProducerID: try initProducerID(call)
+        case .describeProducers: try describeProducers(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }

@@ -30,6 +30,8 @@ enum ServedApis {
         Row(.describeConfigs, DescribeConfigsRequest.versions),
         Row(.createPartitions, CreatePartitionsRequest.versions),
         Row(.describeCluster, DescribeClusterRequest.versions),
+        Row(.initProducerID, InitProducerIDRequest.versions),
+        Row(.describeProducers, DescribeProducersRequest.versions),
     ]
 
     static let advertised = rows.map { ApiVersionsResponse.Api(key: $0.key, versions: $0.advertised) }

@@ -15,7 +15,8 @@ import Testing
         #expect(
             Set(keys) == [
                 .produce, .fetch, .listOffsets, .metadata, .apiVersions, .createTopics, .deleteTopics,
-                .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
+                .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster, .initProducerID,
+                .describeProducers,
             ])
         #expect(answer.apis.first { $0.key == .produce }?.minVersion == 0)
         #expect(answer.apis.first { $0.key == .fetch }?.minVersion == 4)
@@ -218,4 +219,6 @@ private final class RecordingController: ControllerAccess {
         frames.append(frame)
         reply(nil)
     }
+
+    func producerID(reply: @escaping (Int64?) -> Void) { reply(nil) }
 }
