@@ -103,6 +103,8 @@ public final class Broker<Environment: ShardEnvironment> {
         case .consumerGroupHeartbeat: try consumerGroupHeartbeat(call)
         case .consumerGroupDescribe: try consumerGroupDescribe(call)
         case .explainGroup: try explainGroup(call)
+        case .initProducerID: try initProducerID(call)
+        case .describeProducers: try describeProducers(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }

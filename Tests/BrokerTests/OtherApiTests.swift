@@ -238,4 +238,6 @@ private final class RecordingController: ControllerAccess {
         frames.append(frame)
         reply(nil)
     }
+
+    func producerID(reply: @escaping (Int64?) -> Void) { reply(nil) }
 }
