@@ -82,6 +82,11 @@ public final class Broker<Environment: ShardEnvironment> {
         case .describeConfigs: try describeConfigs(call)
         case .describeCluster: try describeCluster(call)
         case .offsetForLeaderEpoch: try offsetForLeaderEpoch(call)
+        case .alterConfigs: try alterConfigs(call)
+        case .incrementalAlterConfigs: try incrementalAlterConfigs(call)
+        case .describeLogDirs: try describeLogDirs(call)
+        case .describeTopicPartitions: try describeTopicPartitions(call)
+        case .listConfigResources: try listConfigResources(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }
@@ -160,6 +165,8 @@ public struct BrokerSettings: Sendable {
     /// How many incremental fetch sessions the node keeps.
     public var fetchSessionSlots = Setting.fetchSessionSlots.initial
     public var replicaSelector = Setting.replicaSelector.initial
+    /// The directory of the partitions' logs.
+    public var logDirectory = ""
 
     public init(
         node: NodeID, topics: TopicSettings, topicDefaults: TopicDefaults, fetchLimit: Int, fetchWaitLimit: UInt64,

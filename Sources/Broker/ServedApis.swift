@@ -30,6 +30,11 @@ enum ServedApis {
         Row(.describeConfigs, DescribeConfigsRequest.versions),
         Row(.createPartitions, CreatePartitionsRequest.versions),
         Row(.describeCluster, DescribeClusterRequest.versions),
+        Row(.alterConfigs, AlterConfigsRequest.versions),
+        Row(.incrementalAlterConfigs, IncrementalAlterConfigsRequest.versions),
+        Row(.describeLogDirs, DescribeLogDirsRequest.versions),
+        Row(.describeTopicPartitions, DescribeTopicPartitionsRequest.versions),
+        Row(.listConfigResources, ListConfigResourcesRequest.versions),
     ]
 
     static let advertised = rows.map { ApiVersionsResponse.Api(key: $0.key, versions: $0.advertised) }

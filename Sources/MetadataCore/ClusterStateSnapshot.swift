@@ -4,13 +4,14 @@ import LogModel
 import Settings
 
 extension ClusterState {
-    /// The whole state: version, end, cluster id, nodes, topics. Equal states give equal bytes.
+    /// The whole state: version, end, cluster id, nodes, topics, and in version 3 the configs of groups. Equal states
+    /// give equal bytes: each is written in the lowest version that can say it, for nodes of before.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
     /// - Complexity: O(*n*) in nodes and partitions.
     public func encodeSnapshot() -> [UInt8] {
         var writer = MetadataWriter()
-        writer.byte(metadataVersion)
+        writer.byte(configuredGroups.isEmpty ? metadataVersion : Self.groupConfigsVersion)
         writer.varint(UInt64(end.rawValue))
         writer.byte(clusterID == nil ? 0 : 1)
         if let clusterID {
@@ -31,14 +32,25 @@ extension ClusterState {
             writer.fixed(UInt64(bitPattern: topic.created.milliseconds))
             writer.varint(UInt64(topic.createdAt.rawValue))
         }
+        if !configuredGroups.isEmpty {
+            writer.count(configuredGroups.count)
+            for group in configuredGroups {
+                writer.text(group.name)
+                writer.overrides(group.configs.overrides)
+            }
+        }
         return writer.bytes
     }
+
+    private static var groupConfigsVersion: UInt8 { 3 }
 
     /// Reads what `encodeSnapshot` wrote; anything that `apply` could not have made is refused.
     public init(snapshot: [UInt8]) throws(MetadataDecodingError) {
         var reader = MetadataReader(snapshot)
         let version = try reader.byte()
-        guard version == metadataVersion else { throw .unknownVersion(version) }
+        guard version == metadataVersion || version == Self.groupConfigsVersion else {
+            throw .unknownVersion(version)
+        }
         self.init()
         end = try reader.offset()
         switch try reader.byte() {
@@ -59,7 +71,21 @@ extension ClusterState {
         for _ in 0..<(try reader.count(of: 31, max: MetadataBounds.topics, "the count of topics")) {
             try readTopic(from: &reader)
         }
+        if version >= Self.groupConfigsVersion { try readGroups(from: &reader) }
         try reader.finish()
+    }
+
+    private mutating func readGroups(from reader: inout MetadataReader) throws(MetadataDecodingError) {
+        // 4 bytes: an empty name and one empty override.
+        for _ in 0..<(try reader.count(of: 4, max: MetadataBounds.groups, "the count of groups")) {
+            let name = try reader.groupName()
+            guard configuredGroups.last.map({ $0.name < name }) ?? true else { throw .malformed("the order of groups") }
+            guard let configs = GroupConfigs(stored: try reader.overrides()), !configs.overrides.isEmpty else {
+                throw .malformed("the group configs")
+            }
+            configuredGroups.append(ConfiguredGroup(name: name, configs: configs))
+        }
+        guard !configuredGroups.isEmpty else { throw .malformed("the count of groups") }
     }
 
     private mutating func readTopic(from reader: inout MetadataReader) throws(MetadataDecodingError) {

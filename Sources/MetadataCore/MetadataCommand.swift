@@ -14,6 +14,10 @@ public enum MetadataCommand: Hashable, Sendable {
     case createPartitions(AddedPartitions)
     /// Replaces all overrides of a topic.
     case alterTopicConfigs(TopicID, TopicConfigs)
+    /// Changes some overrides of a topic and leaves the others, so that two who change different ones do not meet.
+    case changeTopicConfigs(TopicID, [ConfigChange])
+    /// Changes some overrides of a consumer group, whether or not there is such a group.
+    case changeGroupConfigs(String, [ConfigChange])
 }
 
 /// A topic that is to be.
@@ -59,6 +63,7 @@ public enum MetadataChange: Hashable, Sendable {
     /// `from` is the index of the first new partition.
     case partitionsCreated(Topic, from: Int)
     case topicConfigsAltered(Topic)
+    case groupConfigsChanged(String, GroupConfigs)
     /// The state said so already: a proposal came twice.
     case nothing
     /// The offset lies before the state's end: a log is being read again after a snapshot.
@@ -81,6 +86,8 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case invalidPlacement
     /// The topic has another number of partitions than was thought.
     case partitionCountChanged(now: Int)
+    /// More overrides than can be stored.
+    case tooManyConfigs
 
     public var description: String {
         switch self {
@@ -92,6 +99,7 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .unknownTopic(let id): "there is no topic with id \(id)"
         case .unknownNode(let node): "node \(node.rawValue) has not registered"
         case .invalidPlacement: "the placement of replicas is invalid"
+        case .tooManyConfigs: "these are more configs than can be stored"
         case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
         }
     }

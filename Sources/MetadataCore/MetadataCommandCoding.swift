@@ -11,6 +11,8 @@ extension MetadataCommand {
         case deleteTopic = 4
         case createPartitions = 5
         case alterTopicConfigs = 6
+        case changeTopicConfigs = 17
+        case changeGroupConfigs = 18
     }
 
     /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
@@ -46,6 +48,14 @@ extension MetadataCommand {
             writer.byte(Kind.alterTopicConfigs.rawValue)
             writer.id(id)
             writer.configs(configs)
+        case .changeTopicConfigs(let id, let changes):
+            writer.byte(Kind.changeTopicConfigs.rawValue)
+            writer.id(id)
+            writer.changes(changes)
+        case .changeGroupConfigs(let group, let changes):
+            writer.byte(Kind.changeGroupConfigs.rawValue)
+            writer.text(group)
+            writer.changes(changes)
         }
         return writer.bytes
     }
@@ -82,6 +92,10 @@ extension MetadataCommand {
             self = .createPartitions(AddedPartitions(topic: id, after: Int(after), partitions: partitions))
         case .alterTopicConfigs:
             self = .alterTopicConfigs(try reader.topicID(), try reader.configs())
+        case .changeTopicConfigs:
+            self = .changeTopicConfigs(try reader.topicID(), try reader.changes())
+        case .changeGroupConfigs:
+            self = .changeGroupConfigs(try reader.groupName(), try reader.changes())
         }
         try reader.finish()
     }

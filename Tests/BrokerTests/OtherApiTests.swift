@@ -16,6 +16,8 @@ import Testing
             Set(keys) == [
                 .produce, .fetch, .listOffsets, .metadata, .apiVersions, .createTopics, .deleteTopics,
                 .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
+                .alterConfigs, .incrementalAlterConfigs, .describeLogDirs, .describeTopicPartitions,
+                .listConfigResources,
             ])
         #expect(answer.apis.first { $0.key == .produce }?.minVersion == 0)
         #expect(answer.apis.first { $0.key == .fetch }?.minVersion == 4)
