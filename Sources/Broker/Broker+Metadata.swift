@@ -41,7 +41,8 @@ extension Broker {
     private func describe(
         _ asked: MetadataRequest.Topic, allowsCreation: Bool, _ missing: inout [TopicName]
     ) -> MetadataResponse.Topic {
-        if let name = asked.name {
+        // The Java client asks for an id beside an empty name.
+        if let name = asked.name, asked.id == .zero {
             if let topic = view.topic(named: name) { return describe(topic) }
             var answer = MetadataResponse.Topic()
             answer.name = name
