@@ -87,6 +87,8 @@ public final class Broker<Environment: ShardEnvironment> {
         case .describeLogDirs: try describeLogDirs(call)
         case .describeTopicPartitions: try describeTopicPartitions(call)
         case .listConfigResources: try listConfigResources(call)
+        case .initProducerID: try initProducerID(call)
+        case .describeProducers: try describeProducers(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }

@@ -35,6 +35,8 @@ enum ServedApis {
         Row(.describeLogDirs, DescribeLogDirsRequest.versions),
         Row(.describeTopicPartitions, DescribeTopicPartitionsRequest.versions),
         Row(.listConfigResources, ListConfigResourcesRequest.versions),
+        Row(.initProducerID, InitProducerIDRequest.versions),
+        Row(.describeProducers, DescribeProducersRequest.versions),
     ]
 
     static let advertised = rows.map { ApiVersionsResponse.Api(key: $0.key, versions: $0.advertised) }

@@ -282,6 +282,7 @@ struct NodeStart {
             balanceInterval: raft.leaderBalanceInterval.wholeNanoseconds,
             retentionInterval: settings.storage.retentionInterval.wholeNanoseconds,
             checkpointInterval: settings.storage.checkpointInterval.wholeNanoseconds,
+            producerExpiration: Int64(settings.storage.producerExpiration),
             seed: id.high ^ id.low)
     }
 

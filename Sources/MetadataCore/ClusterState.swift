@@ -22,6 +22,8 @@ public struct ClusterState: Hashable, Sendable {
     public internal(set) var partitionCount = 0
     /// The groups that have configs of their own, ascending in name.
     public internal(set) var configuredGroups: [ConfiguredGroup] = []
+    /// The first producer id that no node has been given.
+    public internal(set) var nextProducerID: Int64 = 0
 
     // Looked up, never iterated: their order differs from process to process.
     var ids: [TopicName: TopicID] = [:]

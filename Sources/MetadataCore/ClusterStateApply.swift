@@ -32,6 +32,7 @@ extension ClusterState {
             return .topicConfigsAltered(topic)
         case .changeTopicConfigs(let id, let changes): return change(id, changes)
         case .changeGroupConfigs(let group, let changes): return change(group, changes)
+        case .allocateProducerIDs(let claim): return allocate(for: claim)
         }
     }
 
@@ -123,6 +124,14 @@ extension ClusterState {
         topics[topic.id] = topic
         partitionCount += added.partitions.count
         return .partitionsCreated(topic, from: count)
+    }
+
+    private mutating func allocate(for claim: ProducerIDClaim) -> MetadataChange {
+        guard node(claim.node) != nil else { return .refused(.unknownNode(claim.node)) }
+        guard nextProducerID <= Int64.max - ProducerIDBlock.size else { return .refused(.producerIDsExhausted) }
+        let block = ProducerIDBlock(first: nextProducerID)
+        nextProducerID += block.count
+        return .producerIDsAllocated(block, for: claim)
     }
 
     /// Why these cannot be the placements of partitions that follow `count` others, if they cannot.

@@ -4,14 +4,16 @@ import LogModel
 import Settings
 
 extension ClusterState {
-    /// The whole state: version, end, cluster id, nodes, topics, and in version 3 the configs of groups. Equal states
-    /// give equal bytes: each is written in the lowest version that can say it, for nodes of before.
+    /// The whole state: version, end, cluster id, nodes, topics, since version 2 the next producer id, and in version 3
+    /// the configs of groups. Equal states give equal bytes: each is written in the lowest version that can say it, for
+    /// nodes of before.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
     /// - Complexity: O(*n*) in nodes and partitions.
     public func encodeSnapshot() -> [UInt8] {
         var writer = MetadataWriter()
-        writer.byte(configuredGroups.isEmpty ? metadataVersion : Self.groupConfigsVersion)
+        let version = snapshotVersion
+        writer.byte(version)
         writer.varint(UInt64(end.rawValue))
         writer.byte(clusterID == nil ? 0 : 1)
         if let clusterID {
@@ -32,7 +34,8 @@ extension ClusterState {
             writer.fixed(UInt64(bitPattern: topic.created.milliseconds))
             writer.varint(UInt64(topic.createdAt.rawValue))
         }
-        if !configuredGroups.isEmpty {
+        if version >= Self.producerIDsVersion { writer.varint(UInt64(nextProducerID)) }
+        if version >= Self.groupConfigsVersion {
             writer.count(configuredGroups.count)
             for group in configuredGroups {
                 writer.text(group.name)
@@ -42,15 +45,20 @@ extension ClusterState {
         return writer.bytes
     }
 
+    private static var producerIDsVersion: UInt8 { 2 }
     private static var groupConfigsVersion: UInt8 { 3 }
+
+    /// The lowest version that can say everything that is in the state.
+    private var snapshotVersion: UInt8 {
+        guard configuredGroups.isEmpty else { return Self.groupConfigsVersion }
+        return nextProducerID == 0 ? metadataVersion : Self.producerIDsVersion
+    }
 
     /// Reads what `encodeSnapshot` wrote; anything that `apply` could not have made is refused.
     public init(snapshot: [UInt8]) throws(MetadataDecodingError) {
         var reader = MetadataReader(snapshot)
         let version = try reader.byte()
-        guard version == metadataVersion || version == Self.groupConfigsVersion else {
-            throw .unknownVersion(version)
-        }
+        guard (metadataVersion...Self.groupConfigsVersion).contains(version) else { throw .unknownVersion(version) }
         self.init()
         end = try reader.offset()
         switch try reader.byte() {
@@ -70,6 +78,12 @@ extension ClusterState {
         // 31 bytes: a topic with a name of one letter and one partition on one node.
         for _ in 0..<(try reader.count(of: 31, max: MetadataBounds.topics, "the count of topics")) {
             try readTopic(from: &reader)
+        }
+        if version >= Self.producerIDsVersion {
+            guard let next = Int64(exactly: try reader.varint()), next > 0 || version > Self.producerIDsVersion else {
+                throw .malformed("the next producer id")
+            }
+            nextProducerID = next
         }
         if version >= Self.groupConfigsVersion { try readGroups(from: &reader) }
         try reader.finish()

@@ -18,6 +18,8 @@ public enum MetadataCommand: Hashable, Sendable {
     case changeTopicConfigs(TopicID, [ConfigChange])
     /// Changes some overrides of a consumer group, whether or not there is such a group.
     case changeGroupConfigs(String, [ConfigChange])
+    /// Gives a node the next `ProducerIDBlock`.
+    case allocateProducerIDs(ProducerIDClaim)
 }
 
 /// A topic that is to be.
@@ -64,6 +66,7 @@ public enum MetadataChange: Hashable, Sendable {
     case partitionsCreated(Topic, from: Int)
     case topicConfigsAltered(Topic)
     case groupConfigsChanged(String, GroupConfigs)
+    case producerIDsAllocated(ProducerIDBlock, for: ProducerIDClaim)
     /// The state said so already: a proposal came twice.
     case nothing
     /// The offset lies before the state's end: a log is being read again after a snapshot.
@@ -88,6 +91,8 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case partitionCountChanged(now: Int)
     /// More overrides than can be stored.
     case tooManyConfigs
+    /// All 2⁶³ have been given out.
+    case producerIDsExhausted
 
     public var description: String {
         switch self {
@@ -101,6 +106,7 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .invalidPlacement: "the placement of replicas is invalid"
         case .tooManyConfigs: "these are more configs than can be stored"
         case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
+        case .producerIDsExhausted: "there are no producer ids left"
         }
     }
 }

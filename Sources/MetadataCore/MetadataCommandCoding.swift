@@ -13,6 +13,7 @@ extension MetadataCommand {
         case alterTopicConfigs = 6
         case changeTopicConfigs = 17
         case changeGroupConfigs = 18
+        case allocateProducerIDs = 16
     }
 
     /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
@@ -56,6 +57,10 @@ extension MetadataCommand {
             writer.byte(Kind.changeGroupConfigs.rawValue)
             writer.text(group)
             writer.changes(changes)
+        case .allocateProducerIDs(let claim):
+            writer.byte(Kind.allocateProducerIDs.rawValue)
+            writer.node(claim.node)
+            writer.fixed(claim.nonce)
         }
         return writer.bytes
     }
@@ -96,6 +101,8 @@ extension MetadataCommand {
             self = .changeTopicConfigs(try reader.topicID(), try reader.changes())
         case .changeGroupConfigs:
             self = .changeGroupConfigs(try reader.groupName(), try reader.changes())
+        case .allocateProducerIDs:
+            self = .allocateProducerIDs(ProducerIDClaim(node: try reader.node(), nonce: try reader.fixed()))
         }
         try reader.finish()
     }

@@ -190,6 +190,17 @@ extension Setting<Int> {
         "disk.threads", "How many threads flush, open, delete and recover files.", initial: 4, bounds: 1...256,
         change: .restart)
 
+    /// Named as in Kafka, and so in milliseconds.
+    public static let producerExpiration = Setting(
+        "producer.id.expiration.ms",
+        "How long a partition remembers an idempotent producer that is silent, at least, in milliseconds.",
+        initial: 86_400_000, bounds: 1_000...31_536_000_000, change: .restart)
+
+    public static let producersPerPartitionMax = Setting(
+        "producers.per.partition.max",
+        "How many idempotent producers a partition remembers; of more, those silent longest are forgotten.",
+        initial: 10_000, bounds: 16...1_000_000, change: .restart)
+
     public static let connectionsMax = Setting(
         "connections.max", "How many clients may be connected.", initial: 10_000, bounds: 1...10_000_000,
         change: .restart)

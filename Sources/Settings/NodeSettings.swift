@@ -86,6 +86,9 @@ public struct StorageSettings: Hashable, Sendable {
     public var checkpointInterval = Setting.checkpointInterval.initial
     public var retentionInterval = Setting.retentionInterval.initial
     public var threads = Setting.diskThreads.initial
+    /// In milliseconds.
+    public var producerExpiration = Setting.producerExpiration.initial
+    public var producersMax = Setting.producersPerPartitionMax.initial
 
     public init() {}
 }

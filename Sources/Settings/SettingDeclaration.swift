@@ -69,6 +69,8 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.checkpointInterval, \.storage.checkpointInterval),
         SettingDeclaration(.retentionInterval, \.storage.retentionInterval),
         SettingDeclaration(.diskThreads, \.storage.threads),
+        SettingDeclaration(.producerExpiration, \.storage.producerExpiration),
+        SettingDeclaration(.producersPerPartitionMax, \.storage.producersMax),
         SettingDeclaration(.electionTimeout, \.raft.electionTimeout),
         SettingDeclaration(.heartbeatInterval, \.raft.heartbeatInterval),
         SettingDeclaration(.reconnectDelay, \.raft.reconnectDelay),

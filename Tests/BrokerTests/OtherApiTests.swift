@@ -17,7 +17,7 @@ import Testing
                 .produce, .fetch, .listOffsets, .metadata, .apiVersions, .createTopics, .deleteTopics,
                 .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
                 .alterConfigs, .incrementalAlterConfigs, .describeLogDirs, .describeTopicPartitions,
-                .listConfigResources,
+                .listConfigResources, .initProducerID, .describeProducers,
             ])
         #expect(answer.apis.first { $0.key == .produce }?.minVersion == 0)
         #expect(answer.apis.first { $0.key == .fetch }?.minVersion == 4)
@@ -242,4 +242,6 @@ private final class RecordingController: ControllerAccess {
         frames.append(frame)
         reply(nil)
     }
+
+    func producerID(reply: @escaping (Int64?) -> Void) { reply(nil) }
 }

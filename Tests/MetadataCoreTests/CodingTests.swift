@@ -73,6 +73,9 @@ import Testing
         #expect(
             MetadataCommand.alterTopicConfigs(topicID(1), configs([("segment.ms", "5")])).encode()
                 == [1, 6] + id + segment)
+        #expect(
+            MetadataCommand.allocateProducerIDs(ProducerIDClaim(node: NodeID(3), nonce: 258)).encode()
+                == [1, 16, 3, 0, 0, 0, 0, 0, 0, 1, 2])
     }
 
     @Test func aLaterVersionIsNotGuessedAt() {
@@ -167,7 +170,8 @@ import Testing
         state.apply(.changeGroupConfigs("g", [ConfigChange(name: "x", value: "1")]))
         let bytes = state.encodeSnapshot()
         #expect(bytes.first == 3)
-        #expect(bytes.suffix(8) == [1, 1, 0x67, 1, 1, 0x78, 1, 0x31])
+        // No producer ids, one group with one config.
+        #expect(bytes.suffix(9) == [0, 1, 1, 0x67, 1, 1, 0x78, 1, 0x31])
         state.apply(.changeGroupConfigs("g", [ConfigChange(name: "x", value: nil)]))
         #expect(state.encodeSnapshot().first == 1)
     }
@@ -222,7 +226,9 @@ import Testing
         #expect(failure(formed + one + [1] + topic("a", id, on: 2)) == .malformed("topic 'a'"))
         #expect(failure(formed + one + [1] + topic("a", id, at: 9)) == .malformed("topic 'a'"), "made after the end")
         #expect(failure([1, 9, 0] + one + [1] + topic("a", id)) == .malformed("topic 'a'"), "made before all")
-        #expect(failure([9]) == .unknownVersion(9))
+        #expect(failure([2]) == .truncated)
+        #expect(failure([3]) == .truncated)
+        #expect(failure([4]) == .unknownVersion(4))
     }
 
     @Test func reservedTopicIDsAreRefused() {

@@ -93,6 +93,7 @@ let sampleCommands: [MetadataCommand] = [
     .alterTopicConfigs(topicID(1), TopicConfigs()),
     .changeTopicConfigs(topicID(1), [ConfigChange(name: "a", value: "1"), ConfigChange(name: "b", value: nil)]),
     .changeGroupConfigs("orders", [ConfigChange(name: "consumer.session.timeout.ms", value: "50000")]),
+    .allocateProducerIDs(ProducerIDClaim(node: NodeID(300), nonce: .max - 1)),
 ]
 
 /// A history drawn from a seed, in which commands clash now and then.
@@ -117,6 +118,7 @@ func history(seed: UInt64, length: Int = 80) -> [MetadataCommand] {
             commands.append(.createPartitions(AddedPartitions(topic: topicID(id), after: after, partitions: lists)))
         case 6:
             let bytes = Int.random(in: 1...3, using: &random)
+            commands.append(.allocateProducerIDs(ProducerIDClaim(node: NodeID(Int32(id % 6)), nonce: id)))
             commands.append(.alterTopicConfigs(topicID(id), configs([("retention.bytes", "\(bytes)")])))
         default:
             let text = ["a.b", "a_b", "a", "b", "c", "d", "E", "f-g"].randomElement(using: &random) ?? "a"
