@@ -2,8 +2,9 @@
 
 import KafkaWire
 import LogModel
+import MetadataCore
 import NIOCore
-import Settings
+public import Settings
 
 /// One of the node's settings, as DescribeConfigs shows it.
 public struct ShownSetting: Sendable {
@@ -11,17 +12,27 @@ public struct ShownSetting: Sendable {
     public var value: String
     public var isDefault: Bool
     public var documentation: String
+    /// What holds when nobody says otherwise.
+    public var initial: String
+    public var kind: TopicConfig.Kind
 
-    public init(name: String, value: String, isDefault: Bool, documentation: String) {
+    public init(
+        name: String, value: String, isDefault: Bool, documentation: String, initial: String? = nil,
+        kind: TopicConfig.Kind = .string
+    ) {
         self.name = name
         self.value = value
         self.isDefault = isDefault
         self.documentation = documentation
+        self.initial = initial ?? value
+        self.kind = kind
     }
 }
 
 extension Broker {
-    /// DescribeConfigs (API key 32): topics, and this node.
+    private typealias Config = DescribeConfigsResponse.Config
+
+    /// DescribeConfigs (API key 32): topics, consumer groups, and this node.
     func describeConfigs(_ call: Call<Files>) throws(WireError) {
         let request = try DescribeConfigsRequest.decode(call.body, version: call.version)
         var response = DescribeConfigsResponse()
@@ -32,9 +43,10 @@ extension Broker {
             switch resource.type {
             case .topic: describeTopic(resource, request, &result)
             case .broker: describeNode(resource, request, &result)
-            default:
-                result.error = .invalidRequest
-                result.errorMessage = "only topics (2) and brokers (4) have configs here"
+            case .group: describeGroup(resource, request, &result)
+            case .brokerLogger: result.refuse("the levels of single loggers cannot be set: see the setting log.level")
+            case .clientMetrics: result.refuse("clients' metrics are not collected")
+            default: result.refuse("resources of type \(resource.type.rawValue) have no configs here")
             }
             return result
         }
@@ -50,52 +62,81 @@ extension Broker {
             result.errorMessage = "there is no topic of this name"
             return
         }
-        for described in topic.overrides.described(settings.topicDefaults) {
-            guard resource.asks(for: described.config.name) else { continue }
-            var config = DescribeConfigsResponse.Config()
-            config.name = described.config.name
+        for described in topic.overrides.described(settings.topicDefaults) where resource.asks(for: described.name) {
+            var config = Config()
+            config.name = described.name
             config.value = described.value
             config.isReadOnly = described.isReadOnly
-            config.source = described.isDefault ? .builtInDefault : .dynamicTopic
             config.type = ConfigType(rawValue: described.config.kind.rawValue)
             if request.includesDocumentation { config.documentation = described.config.documentation }
-            if request.includesSynonyms { config.synonyms = synonyms(of: described) }
+            let synonyms = synonyms(of: described)
+            config.source = synonyms.first?.source ?? .builtInDefault
+            if request.includesSynonyms { config.synonyms = synonyms }
             result.configs.append(config)
         }
     }
 
+    /// Where the config's value could come from, what counts first (KIP-226): the topic, the node, Kafka's default.
     private func synonyms(of described: DescribedTopicConfig) -> [DescribeConfigsResponse.Synonym] {
         var synonyms: [DescribeConfigsResponse.Synonym] = []
         if let override = described.override {
-            synonyms.append(.init(name: described.config.name, value: override, source: .dynamicTopic))
+            synonyms.append(.init(name: described.name, value: override, source: .dynamicTopic))
         }
-        let name = described.config.synonym ?? described.config.name
-        let isSet = settings.shown.contains { $0.name == name && !$0.isDefault }
-        synonyms.append(.init(name: name, value: described.initial, source: isSet ? .staticBroker : .builtInDefault))
+        let name = described.config.synonym ?? described.name
+        if let setting = settings.shown.first(where: { $0.name == name }), !setting.isDefault {
+            synonyms.append(.init(name: name, value: described.initial, source: .staticBroker))
+        }
+        synonyms.append(.init(name: name, value: described.config.initial, source: .builtInDefault))
         return synonyms
+    }
+
+    private func describeGroup(
+        _ resource: DescribeConfigsRequest.Resource, _ request: DescribeConfigsRequest,
+        _ result: inout DescribeConfigsResponse.Result
+    ) {
+        guard !resource.name.isEmpty else { return result.refuse("Group name must not be empty") }
+        let set = view.cluster.groupConfigs(of: resource.name)
+        for group in GroupConfig.all where resource.asks(for: group.name) {
+            var synonyms: [DescribeConfigsResponse.Synonym] = []
+            if let value = set.override(of: group.name) {
+                synonyms.append(.init(name: group.name, value: value, source: .dynamicGroup))
+            }
+            synonyms.append(.init(name: group.name, value: "\(group.initial)", source: .builtInDefault))
+            var config = Config()
+            config.name = group.name
+            config.value = synonyms.first?.value
+            config.source = synonyms.first?.source ?? .builtInDefault
+            config.type = .int
+            if request.includesDocumentation { config.documentation = group.documentation }
+            if request.includesSynonyms { config.synonyms = synonyms }
+            result.configs.append(config)
+        }
     }
 
     private func describeNode(
         _ resource: DescribeConfigsRequest.Resource, _ request: DescribeConfigsRequest,
         _ result: inout DescribeConfigsResponse.Result
     ) {
-        guard resource.name.isEmpty || resource.name == "\(settings.node.rawValue)" else {
-            result.error = .invalidRequest
-            result.errorMessage = "ask broker \(resource.name.prefix(16)) itself; this is \(settings.node.rawValue)"
-            return
+        let node = settings.node.rawValue
+        guard resource.name.isEmpty || resource.name == "\(node)" else {
+            return result.refuse(
+                "Unexpected broker id, expected \(node) or empty string, but received \(resource.name.prefix(16))")
         }
         // The empty name asks for what is set for all brokers together, which nothing is.
         guard !resource.name.isEmpty else { return }
         for setting in settings.shown where resource.asks(for: setting.name) {
-            var config = DescribeConfigsResponse.Config()
+            var config = Config()
             config.name = setting.name
             config.value = setting.value
             config.isReadOnly = true
             config.source = setting.isDefault ? .builtInDefault : .staticBroker
-            config.type = .string
+            config.type = ConfigType(rawValue: setting.kind.rawValue)
             if request.includesDocumentation { config.documentation = setting.documentation }
             if request.includesSynonyms {
-                config.synonyms = [.init(name: setting.name, value: setting.value, source: config.source)]
+                if !setting.isDefault {
+                    config.synonyms.append(.init(name: setting.name, value: setting.value, source: .staticBroker))
+                }
+                config.synonyms.append(.init(name: setting.name, value: setting.initial, source: .builtInDefault))
             }
             result.configs.append(config)
         }
@@ -103,7 +144,22 @@ extension Broker {
 }
 
 extension DescribeConfigsRequest.Resource {
-    fileprivate func asks(for name: String) -> Bool { configurationKeys?.contains(name) ?? true }
+    /// No names at all ask for every config, as Kafka's clients say it.
+    fileprivate func asks(for name: String) -> Bool {
+        guard let keys = configurationKeys, !keys.isEmpty else { return true }
+        return keys.contains(name)
+    }
+}
+
+extension DescribedTopicConfig {
+    fileprivate var name: String { config.name }
+}
+
+extension DescribeConfigsResponse.Result {
+    fileprivate mutating func refuse(_ reason: String) {
+        error = .invalidRequest
+        errorMessage = reason
+    }
 }
 
 extension DescribeConfigsResponse.Synonym {

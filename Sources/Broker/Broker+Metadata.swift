@@ -40,14 +40,20 @@ extension Broker {
             }
             if !missing.isEmpty { createMissing(missing) }
         }
+        if request.includesClusterOperations { response.clusterOperations = Operations.cluster }
+        if request.includesTopicOperations {
+            for place in response.topics.indices where response.topics[place].error == .none {
+                response.topics[place].operations = Operations.topic
+            }
+        }
         call.reply(response)
     }
 
     private func describe(
         _ asked: MetadataRequest.Topic, allowsCreation: Bool, _ missing: inout [TopicName]
     ) -> MetadataResponse.Topic {
-        // The Java client leaves the name empty when it asks by id.
-        if asked.id == .zero, let name = asked.name {
+        // The Java client asks for an id beside an empty name.
+        if let name = asked.name, asked.id == .zero {
             if let topic = view.topic(named: name) { return describe(topic) }
             var answer = MetadataResponse.Topic()
             answer.name = name
@@ -56,7 +62,8 @@ extension Broker {
                 return answer
             }
             answer.error = .unknownTopicOrPartition
-            if allowsCreation, settings.topics.autoCreate {
+            // The cluster makes its own topics itself, when they are needed.
+            if allowsCreation, settings.topics.autoCreate, !ClusterState.reservedTopicNames.contains(name) {
                 // Kafka's answer while a topic is being made; clients ask again.
                 answer.error = .leaderNotAvailable
                 missing.append(legal)
@@ -75,23 +82,28 @@ extension Broker {
         var answer = MetadataResponse.Topic()
         answer.name = topic.name
         answer.id = topic.id
-        answer.partitions = topic.partitions.enumerated().map { index, replicas in
-            var partition = MetadataResponse.Partition()
-            partition.index = Int32(index)
-            partition.replicas = replicas.map(\.rawValue)
-            // Raft has no set of in-sync replicas: those that are in touch stand for it.
-            partition.inSyncReplicas = replicas.filter { view.alive.contains($0) }.map(\.rawValue)
-            partition.offlineReplicas = replicas.filter { !view.alive.contains($0) }.map(\.rawValue)
-            if let (leader, term) = view.leader(of: PartitionID(topic: topic.id, index: Int32(index))) {
-                partition.leaderID = leader.rawValue
-                partition.leaderEpoch = term.rawValue
-            } else {
-                partition.leaderID = -1
-                partition.error = .leaderNotAvailable
-            }
-            return partition
-        }
+        answer.isInternal = topic.isInternal
+        answer.partitions = topic.partitions.indices.map { state(of: topic, $0) }
         return answer
+    }
+
+    /// Who leads a partition and who follows, as far as this node knows.
+    func state(of topic: TopicView, _ index: Int) -> MetadataResponse.Partition {
+        let replicas = topic.partitions[index]
+        var partition = MetadataResponse.Partition()
+        partition.index = Int32(index)
+        partition.replicas = replicas.map(\.rawValue)
+        // Raft has no set of in-sync replicas: those that are in touch stand for it.
+        partition.inSyncReplicas = replicas.filter { view.alive.contains($0) }.map(\.rawValue)
+        partition.offlineReplicas = replicas.filter { !view.alive.contains($0) }.map(\.rawValue)
+        if let (leader, term) = view.leader(of: PartitionID(topic: topic.id, index: Int32(index))) {
+            partition.leaderID = leader.rawValue
+            partition.leaderEpoch = term.rawValue
+        } else {
+            partition.leaderID = -1
+            partition.error = .leaderNotAvailable
+        }
+        return partition
     }
 
     /// Makes topics that a client has asked for by name (`auto.create.topics`), with the cluster's defaults.
@@ -124,6 +136,7 @@ extension Broker {
         }
         response.clusterID = view.cluster.clusterID.map(\.description) ?? ""
         response.controllerID = view.controller?.rawValue ?? -1
+        if request.includesClusterOperations { response.clusterOperations = Operations.cluster }
         response.brokers = view.cluster.nodes
             .filter { request.includesFencedBrokers || view.alive.contains($0.id) }
             .map { node in

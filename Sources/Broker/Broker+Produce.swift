@@ -88,6 +88,11 @@ final class ProduceRun<Environment: ShardEnvironment> {
                         found == nil && call.version >= 13 ? .unknownTopicID : .unknownTopicOrPartition)
                     continue
                 }
+                guard !found.isInternal else {
+                    refuse(
+                        topicPlace, place, .invalidTopic, message: "only the cluster writes to an internal topic")
+                    continue
+                }
                 start(topicPlace, place, of: found, records: partition.records, index: partition.index, deadline)
             }
         }

@@ -97,7 +97,7 @@ extension Broker {
 
     // MARK: - When no controller answers
 
-    private static var unreachedMessage: String { "the cluster has no controller that answers; ask again" }
+    static var unreachedMessage: String { "the cluster has no controller that answers; ask again" }
 
     private static func unreached(_ request: CreateTopicsRequest) -> CreateTopicsResponse {
         var response = CreateTopicsResponse()

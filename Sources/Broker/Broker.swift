@@ -105,6 +105,11 @@ public final class Broker<Environment: ShardEnvironment> {
         case .consumerGroupHeartbeat: try consumerGroupHeartbeat(call)
         case .consumerGroupDescribe: try consumerGroupDescribe(call)
         case .explainGroup: try explainGroup(call)
+        case .alterConfigs: try alterConfigs(call)
+        case .incrementalAlterConfigs: try incrementalAlterConfigs(call)
+        case .describeLogDirs: try describeLogDirs(call)
+        case .describeTopicPartitions: try describeTopicPartitions(call)
+        case .listConfigResources: try listConfigResources(call)
         case .initProducerID: try initProducerID(call)
         case .describeProducers: try describeProducers(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
@@ -197,6 +202,8 @@ public struct BrokerSettings: Sendable {
     /// How many incremental fetch sessions the node keeps.
     public var fetchSessionSlots = Setting.fetchSessionSlots.initial
     public var replicaSelector = Setting.replicaSelector.initial
+    /// The directory of the partitions' logs.
+    public var logDirectory = ""
 
     public init(
         node: NodeID, topics: TopicSettings, topicDefaults: TopicDefaults, groups: GroupSettings = GroupSettings(),

@@ -105,6 +105,9 @@ struct TopicView: Sendable {
         configs = topic.configs.effective(defaults)
     }
 
+    /// Whether only the cluster itself writes to it.
+    var isInternal: Bool { ClusterState.internalTopicNames.contains(name) }
+
     func hasPartition(_ index: Int32) -> Bool { index >= 0 && Int(index) < partitions.count }
 
     /// What a batch for this topic must keep to, if it arrives now.

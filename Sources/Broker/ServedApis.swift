@@ -43,6 +43,11 @@ enum ServedApis {
         Row(.offsetDelete, OffsetDeleteRequest.versions),
         Row(.consumerGroupHeartbeat, ConsumerGroupHeartbeatRequest.versions),
         Row(.consumerGroupDescribe, ConsumerGroupDescribeRequest.versions),
+        Row(.alterConfigs, AlterConfigsRequest.versions),
+        Row(.incrementalAlterConfigs, IncrementalAlterConfigsRequest.versions),
+        Row(.describeLogDirs, DescribeLogDirsRequest.versions),
+        Row(.describeTopicPartitions, DescribeTopicPartitionsRequest.versions),
+        Row(.listConfigResources, ListConfigResourcesRequest.versions),
         Row(.initProducerID, InitProducerIDRequest.versions),
         Row(.describeProducers, DescribeProducersRequest.versions),
     ]

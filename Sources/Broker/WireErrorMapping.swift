@@ -68,6 +68,7 @@ extension ErrorCode {
                 case .topicNameCollides: .invalidTopic
                 case .unknownTopic: .unknownTopicOrPartition
                 case .partitionCountChanged: .invalidPartitions
+                case .tooManyConfigs: .policyViolation
                 case .clusterAlreadyFormed, .clusterNotFormed, .topicIDInUse, .unknownNode, .invalidPlacement,
                     .producerIDsExhausted:
                     .unknownServerError

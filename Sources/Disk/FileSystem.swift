@@ -34,6 +34,19 @@ public protocol FileSystem: Sendable {
     func synchronizeDirectory(_ path: String) throws(DiskError)
     func exists(_ path: String) throws(DiskError) -> Bool
     func size(of path: String) throws(DiskError) -> ByteCount
+    /// How large the volume is that holds `path`, and how much of it is left for this process.
+    func space(at path: String) throws(DiskError) -> VolumeSpace
+}
+
+/// The size of a volume.
+public struct VolumeSpace: Hashable, Sendable {
+    public let total: ByteCount
+    public let usable: ByteCount
+
+    public init(total: ByteCount, usable: ByteCount) {
+        self.total = total
+        self.usable = usable
+    }
 }
 
 /// One open file. It is closed when its last owner lets go, so a reader may keep a file that is removed meanwhile.

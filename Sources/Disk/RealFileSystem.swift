@@ -82,6 +82,16 @@ public struct RealFileSystem: FileSystem {
         _ = try check(.size, path) { stat(path, &info) }
         return ByteCount(Int64(info.st_size))
     }
+
+    public func space(at path: String) throws(DiskError) -> VolumeSpace {
+        var info = statvfs()
+        _ = try check(.size, path) { statvfs(path, &info) }
+        func bytes(_ blocks: UInt) -> ByteCount {
+            let (count, overflows) = UInt64(blocks).multipliedReportingOverflow(by: UInt64(info.f_frsize))
+            return ByteCount(overflows ? .max : Int64(clamping: count))
+        }
+        return VolumeSpace(total: bytes(info.f_blocks), usable: bytes(info.f_bavail))
+    }
 }
 
 /// An open file of the machine.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Broker
 import LogModel
 import LogStorage
 import MetadataCore
@@ -40,11 +41,25 @@ struct Hosting: Sendable {
             for (index, placement) in topic.partitions.enumerated() where placement.replicas.contains(node) {
                 let partition = PartitionID(topic: topic.id, index: Int32(index))
                 guard partition.shard(of: shards) == cell.index else { continue }
-                guard cell.shard.replica(partition) == nil, !cell.shard.isOpening(partition) else { continue }
-                cell.shard.host(assignment(of: partition, placement, configs, hasLost: hasLost))
+                let wanted = assignment(of: partition, placement, configs, hasLost: hasLost)
+                if let replica = cell.shard.replica(partition) {
+                    if replica.assignment.keepsOtherwise(than: wanted) { replica.adopt(wanted) }
+                } else if !cell.shard.isOpening(partition) {
+                    cell.shard.host(wanted) { [unowned cell] _ in self.catchUp(partition, on: cell) }
+                }
             }
         }
         dropUnknown(state, from: cell)
+    }
+
+    /// The configs may have been altered while the log was being opened.
+    private func catchUp(_ partition: PartitionID, on cell: ShardCell) {
+        let state = cell.broker.view.cluster
+        guard let replica = cell.shard.replica(partition), let topic = state.topic(partition.topic),
+            let placement = state.placement(of: partition)
+        else { return }
+        let wanted = assignment(of: partition, placement, topic.configs.effective(defaults), hasLost: false)
+        if replica.assignment.keepsOtherwise(than: wanted) { replica.adopt(wanted) }
     }
 
     private func drop(_ topic: Topic, from cell: ShardCell) {

@@ -74,7 +74,7 @@ struct NodeStart {
     ) async throws -> [NIOLoopBound<ShardCell>] {
         var cells: [NIOLoopBound<ShardCell>] = []
         let shardSettings = shardSettings(directory)
-        let brokerSettings = brokerSettings
+        let brokerSettings = brokerSettings(directory)
         let identity = identity(directory)
         for (index, loop) in group.makeIterator().enumerated() {
             let bound = try await loop.submit {
@@ -286,7 +286,7 @@ struct NodeStart {
             seed: id.high ^ id.low)
     }
 
-    private var brokerSettings: BrokerSettings {
+    private func brokerSettings(_ directory: DataDirectory) -> BrokerSettings {
         var broker = BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
             groups: settings.groups, voters: settings.voters.count,
@@ -297,10 +297,11 @@ struct NodeStart {
                 let value = declaration.text(in: settings)
                 return ShownSetting(
                     name: declaration.name, value: value, isDefault: value == declaration.initialText,
-                    documentation: declaration.summary)
+                    documentation: declaration.summary, initial: declaration.initialText, kind: declaration.kind)
             })
         broker.fetchSessionSlots = settings.fetches.sessionSlots
         broker.replicaSelector = settings.fetches.replicaSelector
+        broker.logDirectory = directory.topics
         return broker
     }
 

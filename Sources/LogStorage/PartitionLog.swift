@@ -18,7 +18,8 @@ import NIOCore
 public final class PartitionLog<FS: FileSystem> {
     let directory: String
     let fs: FS
-    let limits: LogLimits
+    /// What holds for all that is done from now on; what is written already stays as it is.
+    public var limits: LogLimits
 
     /// What opening the log found and did.
     public internal(set) var recovery: RecoveryReport

@@ -20,6 +20,8 @@ public struct ClusterState: Hashable, Sendable {
     public internal(set) var topicNames: [TopicName] = []
     /// How many partitions all topics have together.
     public internal(set) var partitionCount = 0
+    /// The groups that have configs of their own, ascending in name.
+    public internal(set) var configuredGroups: [ConfiguredGroup] = []
     /// The first producer id that no node has been given.
     public internal(set) var nextProducerID: Int64 = 0
 
@@ -52,6 +54,14 @@ public struct ClusterState: Hashable, Sendable {
     /// Every topic in the order of names.
     /// - Complexity: O(*n*) in topics.
     public var allTopics: [Topic] { topicNames.compactMap { topic(named: $0) } }
+
+    /// What has been set for a consumer group.
+    /// - Complexity: O(log *n*) in groups with configs.
+    public func groupConfigs(of group: String) -> GroupConfigs {
+        let at = configuredGroups.firstPosition { $0.name >= group }
+        guard at < configuredGroups.count, configuredGroups[at].name == group else { return GroupConfigs() }
+        return configuredGroups[at].configs
+    }
 
     public func placement(of partition: PartitionID) -> PartitionPlacement? {
         guard let topic = topics[partition.topic], Int(partition.index) < topic.partitions.count else { return nil }
@@ -129,6 +139,12 @@ public struct Topic: Hashable, Sendable {
 
     /// The replicas of the first partition; all partitions have as many.
     public var replicationFactor: Int { partitions.first?.replicas.count ?? 0 }
+}
+
+/// A consumer group with configs of its own.
+public struct ConfiguredGroup: Hashable, Sendable {
+    public let name: String
+    public internal(set) var configs: GroupConfigs
 }
 
 /// Which nodes keep a partition.

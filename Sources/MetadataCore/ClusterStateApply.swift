@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import LogModel
+import Settings
 
 extension ClusterState {
     /// Takes the committed command at `offset` of the metadata log, and says what it did.
@@ -29,8 +30,35 @@ extension ClusterState {
             topic.configs = configs
             topics[id] = topic
             return .topicConfigsAltered(topic)
+        case .changeTopicConfigs(let id, let changes): return change(id, changes)
+        case .changeGroupConfigs(let group, let changes): return change(group, changes)
         case .allocateProducerIDs(let claim): return allocate(for: claim)
         }
+    }
+
+    private mutating func change(_ id: TopicID, _ changes: [ConfigChange]) -> MetadataChange {
+        guard var topic = topics[id] else { return .refused(.unknownTopic(id)) }
+        guard let configs = topic.configs.applying(changes) else { return .refused(.tooManyConfigs) }
+        guard topic.configs != configs else { return .nothing }
+        topic.configs = configs
+        topics[id] = topic
+        return .topicConfigsAltered(topic)
+    }
+
+    private mutating func change(_ group: String, _ changes: [ConfigChange]) -> MetadataChange {
+        let old = groupConfigs(of: group)
+        guard let configs = old.applying(changes) else { return .refused(.tooManyConfigs) }
+        guard configs != old else { return .nothing }
+        let at = configuredGroups.firstPosition { $0.name >= group }
+        let isThere = at < configuredGroups.count && configuredGroups[at].name == group
+        switch (isThere, configs.overrides.isEmpty) {
+        case (true, true): configuredGroups.remove(at: at)
+        case (true, false): configuredGroups[at].configs = configs
+        case (false, _):
+            guard configuredGroups.count < MetadataBounds.groups else { return .refused(.tooManyConfigs) }
+            configuredGroups.insert(ConfiguredGroup(name: group, configs: configs), at: at)
+        }
+        return .groupConfigsChanged(group, configs)
     }
 
     private mutating func form(_ id: ClusterID) -> MetadataChange {

@@ -4,14 +4,16 @@ import LogModel
 import Settings
 
 extension ClusterState {
-    /// The whole state: version, end, cluster id, nodes, topics, and since version 2 the next producer id. Equal states
-    /// give equal bytes: a state without producer ids is written in version 1, which older nodes can read.
+    /// The whole state: version, end, cluster id, nodes, topics, since version 2 the next producer id, and in version 3
+    /// the configs of groups. Equal states give equal bytes: each is written in the lowest version that can say it, for
+    /// nodes of before.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
     /// - Complexity: O(*n*) in nodes and partitions.
     public func encodeSnapshot() -> [UInt8] {
         var writer = MetadataWriter()
-        writer.byte(nextProducerID == 0 ? metadataVersion : Self.producerIDsVersion)
+        let version = snapshotVersion
+        writer.byte(version)
         writer.varint(UInt64(end.rawValue))
         writer.byte(clusterID == nil ? 0 : 1)
         if let clusterID {
@@ -32,17 +34,31 @@ extension ClusterState {
             writer.fixed(UInt64(bitPattern: topic.created.milliseconds))
             writer.varint(UInt64(topic.createdAt.rawValue))
         }
-        if nextProducerID > 0 { writer.varint(UInt64(nextProducerID)) }
+        if version >= Self.producerIDsVersion { writer.varint(UInt64(nextProducerID)) }
+        if version >= Self.groupConfigsVersion {
+            writer.count(configuredGroups.count)
+            for group in configuredGroups {
+                writer.text(group.name)
+                writer.overrides(group.configs.overrides)
+            }
+        }
         return writer.bytes
     }
 
     private static var producerIDsVersion: UInt8 { 2 }
+    private static var groupConfigsVersion: UInt8 { 3 }
+
+    /// The lowest version that can say everything that is in the state.
+    private var snapshotVersion: UInt8 {
+        guard configuredGroups.isEmpty else { return Self.groupConfigsVersion }
+        return nextProducerID == 0 ? metadataVersion : Self.producerIDsVersion
+    }
 
     /// Reads what `encodeSnapshot` wrote; anything that `apply` could not have made is refused.
     public init(snapshot: [UInt8]) throws(MetadataDecodingError) {
         var reader = MetadataReader(snapshot)
         let version = try reader.byte()
-        guard version == metadataVersion || version == Self.producerIDsVersion else { throw .unknownVersion(version) }
+        guard (metadataVersion...Self.groupConfigsVersion).contains(version) else { throw .unknownVersion(version) }
         self.init()
         end = try reader.offset()
         switch try reader.byte() {
@@ -64,11 +80,26 @@ extension ClusterState {
             try readTopic(from: &reader)
         }
         if version >= Self.producerIDsVersion {
-            let next = try reader.varint()
-            guard next > 0, let next = Int64(exactly: next) else { throw .malformed("the next producer id") }
+            guard let next = Int64(exactly: try reader.varint()), next > 0 || version > Self.producerIDsVersion else {
+                throw .malformed("the next producer id")
+            }
             nextProducerID = next
         }
+        if version >= Self.groupConfigsVersion { try readGroups(from: &reader) }
         try reader.finish()
+    }
+
+    private mutating func readGroups(from reader: inout MetadataReader) throws(MetadataDecodingError) {
+        // 4 bytes: an empty name and one empty override.
+        for _ in 0..<(try reader.count(of: 4, max: MetadataBounds.groups, "the count of groups")) {
+            let name = try reader.groupName()
+            guard configuredGroups.last.map({ $0.name < name }) ?? true else { throw .malformed("the order of groups") }
+            guard let configs = GroupConfigs(stored: try reader.overrides()), !configs.overrides.isEmpty else {
+                throw .malformed("the group configs")
+            }
+            configuredGroups.append(ConfiguredGroup(name: name, configs: configs))
+        }
+        guard !configuredGroups.isEmpty else { throw .malformed("the count of groups") }
     }
 
     private mutating func readTopic(from reader: inout MetadataReader) throws(MetadataDecodingError) {

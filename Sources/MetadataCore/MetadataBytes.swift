@@ -20,6 +20,8 @@ enum MetadataBounds {
     static let topics = 10_000_000
     static let hostBytes = 255
     static let rackBytes = 4_096
+    static let groupNameBytes = 32_767
+    static let groups = 1_000_000
 }
 
 struct MetadataWriter {
@@ -62,11 +64,22 @@ struct MetadataWriter {
         }
     }
 
-    mutating func configs(_ value: TopicConfigs) {
-        count(value.overrides.count)
-        for override in value.overrides {
+    mutating func configs(_ value: TopicConfigs) { overrides(value.overrides) }
+
+    mutating func overrides(_ value: [TopicConfigs.Override]) {
+        count(value.count)
+        for override in value {
             text(override.name)
             text(override.value)
+        }
+    }
+
+    mutating func changes(_ value: [ConfigChange]) {
+        count(value.count)
+        for change in value {
+            text(change.name)
+            byte(change.value == nil ? 0 : 1)
+            if let value = change.value { text(value) }
         }
     }
 
@@ -181,14 +194,37 @@ struct MetadataReader {
     }
 
     mutating func configs() throws(MetadataDecodingError) -> TopicConfigs {
+        guard let configs = TopicConfigs(stored: try overrides()) else { throw .malformed("the topic configs") }
+        return configs
+    }
+
+    mutating func groupName() throws(MetadataDecodingError) -> String {
+        try text(max: MetadataBounds.groupNameBytes, "a group's name")
+    }
+
+    mutating func changes() throws(MetadataDecodingError) -> [ConfigChange] {
+        var changes: [ConfigChange] = []
+        for _ in 0..<(try count(of: 2, max: TopicConfigs.countMax, "a count of configs")) {
+            let name = try text(max: TopicConfigs.textBytesMax, "a config's name")
+            switch try byte() {
+            case 0: changes.append(ConfigChange(name: name, value: nil))
+            case 1:
+                let value = try text(max: TopicConfigs.textBytesMax, "a config's value")
+                changes.append(ConfigChange(name: name, value: value))
+            default: throw .malformed("a config")
+            }
+        }
+        return changes
+    }
+
+    mutating func overrides() throws(MetadataDecodingError) -> [TopicConfigs.Override] {
         var overrides: [TopicConfigs.Override] = []
         for _ in 0..<(try count(of: 2, max: TopicConfigs.countMax, "a count of topic configs")) {
             let name = try text(max: TopicConfigs.textBytesMax, "a config's name")
             let value = try text(max: TopicConfigs.textBytesMax, "a config's value")
             overrides.append(TopicConfigs.Override(name: name, value: value))
         }
-        guard let configs = TopicConfigs(stored: overrides) else { throw .malformed("the topic configs") }
-        return configs
+        return overrides
     }
 
     mutating func registration() throws(MetadataDecodingError) -> NodeRegistration {

@@ -14,6 +14,10 @@ public enum MetadataCommand: Hashable, Sendable {
     case createPartitions(AddedPartitions)
     /// Replaces all overrides of a topic.
     case alterTopicConfigs(TopicID, TopicConfigs)
+    /// Changes some overrides of a topic and leaves the others, so that two who change different ones do not meet.
+    case changeTopicConfigs(TopicID, [ConfigChange])
+    /// Changes some overrides of a consumer group, whether or not there is such a group.
+    case changeGroupConfigs(String, [ConfigChange])
     /// Gives a node the next `ProducerIDBlock`.
     case allocateProducerIDs(ProducerIDClaim)
 }
@@ -61,6 +65,7 @@ public enum MetadataChange: Hashable, Sendable {
     /// `from` is the index of the first new partition.
     case partitionsCreated(Topic, from: Int)
     case topicConfigsAltered(Topic)
+    case groupConfigsChanged(String, GroupConfigs)
     case producerIDsAllocated(ProducerIDBlock, for: ProducerIDClaim)
     /// The state said so already: a proposal came twice.
     case nothing
@@ -84,6 +89,8 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case invalidPlacement
     /// The topic has another number of partitions than was thought.
     case partitionCountChanged(now: Int)
+    /// More overrides than can be stored.
+    case tooManyConfigs
     /// All 2⁶³ have been given out.
     case producerIDsExhausted
 
@@ -97,6 +104,7 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .unknownTopic(let id): "there is no topic with id \(id)"
         case .unknownNode(let node): "node \(node.rawValue) has not registered"
         case .invalidPlacement: "the placement of replicas is invalid"
+        case .tooManyConfigs: "these are more configs than can be stored"
         case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
         case .producerIDsExhausted: "there are no producer ids left"
         }

@@ -11,6 +11,8 @@ extension MetadataCommand {
         case deleteTopic = 4
         case createPartitions = 5
         case alterTopicConfigs = 6
+        case changeTopicConfigs = 17
+        case changeGroupConfigs = 18
         case allocateProducerIDs = 16
     }
 
@@ -47,6 +49,14 @@ extension MetadataCommand {
             writer.byte(Kind.alterTopicConfigs.rawValue)
             writer.id(id)
             writer.configs(configs)
+        case .changeTopicConfigs(let id, let changes):
+            writer.byte(Kind.changeTopicConfigs.rawValue)
+            writer.id(id)
+            writer.changes(changes)
+        case .changeGroupConfigs(let group, let changes):
+            writer.byte(Kind.changeGroupConfigs.rawValue)
+            writer.text(group)
+            writer.changes(changes)
         case .allocateProducerIDs(let claim):
             writer.byte(Kind.allocateProducerIDs.rawValue)
             writer.node(claim.node)
@@ -87,6 +97,10 @@ extension MetadataCommand {
             self = .createPartitions(AddedPartitions(topic: id, after: Int(after), partitions: partitions))
         case .alterTopicConfigs:
             self = .alterTopicConfigs(try reader.topicID(), try reader.configs())
+        case .changeTopicConfigs:
+            self = .changeTopicConfigs(try reader.topicID(), try reader.changes())
+        case .changeGroupConfigs:
+            self = .changeGroupConfigs(try reader.groupName(), try reader.changes())
         case .allocateProducerIDs:
             self = .allocateProducerIDs(ProducerIDClaim(node: try reader.node(), nonce: try reader.fixed()))
         }

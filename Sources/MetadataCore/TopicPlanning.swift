@@ -9,6 +9,11 @@ extension ClusterState {
         "__cluster_metadata", "__share_group_state", "__transaction_state",
     ]
 
+    /// Topics that the cluster itself writes to: clients may read them, and are told that they are internal.
+    public static let internalTopicNames: Set<String> = [
+        "__consumer_offsets", "__share_group_state", "__transaction_state",
+    ]
+
     /// More replicas than this make a group slow and no safer.
     public static let replicationFactorMax = 15
 
@@ -123,6 +128,10 @@ private struct TopicPlanner {
 
     mutating func plan(_ request: PartitionsRequest) throws(TopicRefusal) -> AddedPartitions {
         let topic = try state.topic(named: request.name).get()
+        guard !ClusterState.internalTopicNames.contains(topic.name.rawValue) else {
+            throw TopicRefusal(
+                .invalidTopic, "what lies where in '\(topic.name)' depends on its number of partitions, which is fixed")
+        }
         let now = topic.partitions.count
         guard request.count > now else {
             let flaw = request.count == now ? "already has" : "cannot be cut below its"
@@ -165,11 +174,13 @@ private struct TopicPlanner {
     }
 
     private func legalConfigs(_ given: [TopicRequest.Config]) throws(TopicRefusal) -> TopicConfigs {
+        let configs: TopicConfigs
         do {
-            return try TopicConfigs(validating: given.map { ($0.name, $0.value) })
+            configs = try TopicConfigs(validating: given.map { ($0.name, $0.value) })
         } catch {
             throw TopicRefusal(.invalidConfig, error.description)
         }
+        return try ClusterState.judged(configs, TopicDefaults())
     }
 
     private mutating func placed(_ request: TopicRequest) throws(TopicRefusal) -> [PartitionPlacement] {

@@ -12,7 +12,7 @@ import RecordBatches
 /// The only place where Raft meets the log and the network. It holds no rules of its own. Everything here runs to
 /// completion on the shard's loop; nothing suspends, so nothing can change underneath.
 public final class Replica<Environment: ShardEnvironment> {
-    public let assignment: ReplicaAssignment
+    public private(set) var assignment: ReplicaAssignment
     public internal(set) var raft: RaftNode
     public let log: PartitionLog<Environment.Files>
     unowned let shard: Shard<Environment>
@@ -80,6 +80,16 @@ public final class Replica<Environment: ShardEnvironment> {
     }
 
     public var logStart: Offset { log.start.offset }
+
+    /// Keeps the log by other rules from now on: its limits and retention, as the topic's configs say them.
+    ///
+    /// - Precondition: the rules are for this partition. Where it is kept, and with whom, does not change.
+    public func adopt(_ rules: ReplicaAssignment) {
+        precondition(rules.partition == id, "rules are adopted by the partition they are for")
+        assignment.limits = rules.limits
+        assignment.retention = rules.retention
+        log.limits = rules.limits
+    }
 
     // MARK: - Events
 
@@ -226,9 +236,17 @@ public final class Replica<Environment: ShardEnvironment> {
     // MARK: - Snapshots
 
     private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
+        // The first version sent nothing beside the snapshot of a plain partition.
+        let producers = state == nil ? bytes.flatMap { $0.readableBytes > 0 ? $0 : nil } : nil
+        if let producers, !log.canAdoptProducers(producers, at: anchor) {
+            let reason = "the producers before \(anchor) cannot be read"
+            shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: reason))
+            return step(.snapshotRefused)
+        }
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
             try log.restart(at: anchor)
+            if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {
             shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))
             return step(.snapshotRefused)

@@ -42,6 +42,11 @@ public struct ReplicaAssignment: Sendable {
         self.retention = retention
         self.mayHaveForgotten = mayHaveForgotten
     }
+
+    /// Whether the log is kept by other rules than `other` says: those that `Replica.adopt` takes over.
+    public func keepsOtherwise(than other: ReplicaAssignment) -> Bool {
+        limits != other.limits || retention != other.retention
+    }
 }
 
 /// The rules of consensus that all groups of a shard share.

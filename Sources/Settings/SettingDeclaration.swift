@@ -11,6 +11,8 @@ public struct SettingDeclaration: Sendable {
     public let isRequired: Bool
     /// Whether a file may also write it as a sequence.
     public let isList: Bool
+    /// The type that Kafka's clients are told. Sizes and times are texts: they are written with their unit.
+    public let kind: TopicConfig.Kind
     private let assignment: @Sendable (String, inout NodeSettings) throws(SettingError) -> Void
     private let reading: @Sendable (NodeSettings) -> String
 
@@ -22,6 +24,7 @@ public struct SettingDeclaration: Sendable {
         change = setting.change
         isRequired = setting.isRequired
         isList = Value.isList
+        kind = Value.isList ? .list : Value.self == Bool.self ? .boolean : Value.self == Int.self ? .int : .string
         assignment = { (text, settings) throws(SettingError) in
             settings[keyPath: place] = try setting.parse(text)
         }

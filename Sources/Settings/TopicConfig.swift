@@ -83,6 +83,8 @@ public enum TopicConfigError: Error, Hashable, Sendable, CustomStringConvertible
     case notANumber(String, value: String)
     case outOfBounds(String, value: String, bounds: ClosedRange<Int64>)
     case notOneOf(String, value: String, values: [String])
+    /// Values were to be put into or taken out of what is no list.
+    case notAList(String)
     /// Kafka has it, Godwit has not.
     case notSupported(String, value: String, reason: String)
 
@@ -96,6 +98,7 @@ public enum TopicConfigError: Error, Hashable, Sendable, CustomStringConvertible
             "\(name): \(value) is not within \(bounds.lowerBound) to \(bounds.upperBound)"
         case .notOneOf(let name, let value, let values):
             "\(name): '\(value)' is not one of \(values.joined(separator: ", "))"
+        case .notAList(let name): "Can't append to or subtract from key \(name) because its type is not LIST."
         case .notSupported(let name, let value, let reason): "\(name)=\(value) is not supported: \(reason)"
         }
     }

@@ -23,6 +23,8 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case earlyWatermark
     /// A leader's word is never heard: nothing can be committed.
     case deafFollowers
+    /// Every replica forgets its producers a moment after they have written.
+    case forgetfulLeaders
 
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {

@@ -13,7 +13,7 @@ import Settings
 import Testing
 
 /// A node whose metadata group runs for real, with itself as the only voter.
-private final class OneController {
+final class OneController {
     let node: OneNode
     let controller: Controller<StillEnvironment>
     let directory: String
@@ -68,12 +68,14 @@ private final class OneController {
                     peer: NetworkAddress(host: "h", port: 2), rack: nil, directory: DirectoryID(high: 1, low: 1))))
     }
 
-    func answer<Request: WireRequest>(_ request: Request, version: Int16) throws -> Request.Response {
+    func answer<Request: WireRequest>(
+        _ request: Request, version: Int16, defaults: TopicDefaults = TopicDefaults()
+    ) throws -> Request.Response {
         var frame = try request.encodeFrame(correlationID: 3, clientID: nil, version: version).bytes
         frame.moveReaderIndex(forwardBy: 4)
         var answer: ByteBuffer?
         let context = PlanningContext(
-            settings: NodeSettings().topics, defaults: TopicDefaults(), usable: [OneNode.node], seed: 1)
+            settings: NodeSettings().topics, defaults: defaults, usable: [OneNode.node], seed: 1)
         controller.answer(frame, in: context) { answer = $0 }
         node.settle()
         var body = try #require(answer)
@@ -83,7 +85,7 @@ private final class OneController {
     }
 }
 
-private func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> CreateTopicsRequest {
+func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> CreateTopicsRequest {
     var request = CreateTopicsRequest()
     var topic = CreateTopicsRequest.Topic()
     topic.name = name

@@ -52,7 +52,10 @@ final class OneNode {
     private var nextOffset = Offset(0)
     static let node = NodeID(1)
 
-    init(settings: NodeSettings = NodeSettings(), index: Int = 0) throws {
+    init(
+        settings: NodeSettings = NodeSettings(), index: Int = 0, logDirectory: String? = nil,
+        shown: [ShownSetting] = [.init(name: "node.id", value: "1", isDefault: false, documentation: "Who this is.")]
+    ) throws {
         directory = NSTemporaryDirectory() + "godwit-broker-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory + "/votes", withIntermediateDirectories: true)
         let journal = try HardStateJournal.open(directory: directory + "/votes", in: RealFileSystem())
@@ -66,8 +69,9 @@ final class OneNode {
             fetchLimit: Int(settings.fetches.bytesMax.rawValue),
             fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
             produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,
-            shown: [.init(name: "node.id", value: "1", isDefault: false, documentation: "Who this is.")])
+            shown: shown)
         brokerSettings.fetchSessionSlots = settings.fetches.sessionSlots
+        brokerSettings.logDirectory = logDirectory ?? directory
         brokerSettings.replicaSelector = settings.fetches.replicaSelector
         broker = Broker(settings: brokerSettings, shard: shard, index: index)
         apply(.formCluster(ClusterID(high: 1, low: 2)))

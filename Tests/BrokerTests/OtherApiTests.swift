@@ -99,6 +99,13 @@ import Testing
         illegal.name = "no/slash"
         request.topics = [missing, illegal]
         #expect(try node.ask(request, version: 9).topics.map(\.error) == [.unknownTopicOrPartition, .invalidTopic])
+        let known = try node.topic("known")
+        var beside = MetadataRequest.Topic()
+        beside.name = ""
+        beside.id = known
+        request.topics = [beside]
+        #expect(try node.ask(request, version: 12).topics.map(\.name) == ["known"])
+        #expect(try node.ask(request, version: 12).topics.map(\.id) == [known])
         var byID = MetadataRequest.Topic()
         byID.name = nil
         byID.id = TopicID(high: 7, low: 7)

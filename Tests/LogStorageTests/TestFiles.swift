@@ -83,6 +83,13 @@ struct TestFiles: FileSystem {
         case .simulated(let files): try files.size(of: path)
         }
     }
+
+    func space(at path: String) throws(DiskError) -> VolumeSpace {
+        switch below {
+        case .real(let files): try files.space(at: path)
+        case .simulated(let files): try files.space(at: path)
+        }
+    }
 }
 
 final class TestFile: StorageFile {

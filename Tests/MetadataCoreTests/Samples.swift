@@ -91,6 +91,8 @@ let sampleCommands: [MetadataCommand] = [
     .createPartitions(AddedPartitions(topic: topicID(1), after: 200, partitions: placements([3], [1]))),
     .alterTopicConfigs(topicID(1), configs([("max.message.bytes", "5")])),
     .alterTopicConfigs(topicID(1), TopicConfigs()),
+    .changeTopicConfigs(topicID(1), [ConfigChange(name: "a", value: "1"), ConfigChange(name: "b", value: nil)]),
+    .changeGroupConfigs("orders", [ConfigChange(name: "consumer.session.timeout.ms", value: "50000")]),
     .allocateProducerIDs(ProducerIDClaim(node: NodeID(300), nonce: .max - 1)),
 ]
 

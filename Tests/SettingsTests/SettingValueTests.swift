@@ -99,7 +99,7 @@ import Testing
             "peer.listen": "h:3", "peer.advertise": "h:4", "cluster.voters": "7@h:5", "log.level": "debug",
             "log.format": "json", "auto.create.topics": "false", "producer.id.expiration.ms": "7000",
             "group.consumer.assignors": "range", "group.consumer.migration.policy": "upgrade",
-            "replica.selector.class": "rack-aware",
+            "producers.per.partition.max": "77", "replica.selector.class": "rack-aware",
         ]
         for declaration in SettingDeclaration.all {
             var settings = NodeSettings()

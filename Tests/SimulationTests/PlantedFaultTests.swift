@@ -14,6 +14,7 @@ import Testing
         (.retractedCommit, [.monotonic]),
         (.earlyWatermark, [.quorumLog]),
         (.deafFollowers, [.liveness]),
+        (.forgetfulLeaders, [.producerOrder]),
     ]
 
     @Test(arguments: PlantedFault.allCases)

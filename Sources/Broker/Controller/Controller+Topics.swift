@@ -42,6 +42,12 @@ extension Controller {
             case .createPartitions:
                 let request = try CreatePartitionsRequest.decode(body, version: header.version)
                 createPartitions(request, in: context) { Self.encode($0, header, reply) }
+            case .incrementalAlterConfigs:
+                let request = try IncrementalAlterConfigsRequest.decode(body, version: header.version)
+                alterConfigs(request, in: context) { Self.encode($0, header, reply) }
+            case .alterConfigs:
+                let request = try AlterConfigsRequest.decode(body, version: header.version)
+                alterConfigs(request, in: context) { Self.encode($0, header, reply) }
             default:
                 reply(nil)
             }
@@ -50,7 +56,7 @@ extension Controller {
         }
     }
 
-    private static func encode(
+    static func encode(
         _ response: some WireResponse, _ header: RequestHeader, _ reply: (ByteBuffer?) -> Void
     ) {
         do throws(WireError) {
@@ -170,7 +176,7 @@ extension Controller {
 }
 
 /// Several proposals of one request: answers when the last is settled.
-private final class ProposalRound<Response> {
+final class ProposalRound<Response> {
     var response: Response
     private var outstanding = 1
     private let done: (Response) -> Void
@@ -190,7 +196,7 @@ private final class ProposalRound<Response> {
 }
 
 /// A part of an admin response that can carry why its proposal failed.
-private protocol ProposalAnswer {
+protocol ProposalAnswer {
     var error: ErrorCode { get set }
     var errorMessage: String? { get set }
 }

@@ -177,6 +177,13 @@ public final class SimFileSystem: FileSystem, @unchecked Sendable {
         return ByteCount(Int64(try inode(at: path, .size).visible.count))
     }
 
+    public func space(at path: String) throws(DiskError) -> VolumeSpace {
+        try check(.size, path)
+        guard find(path) != nil else { throw DiskError(.size, code: Code.missing, path: path) }
+        let total = capacity ?? .max
+        return VolumeSpace(total: ByteCount(total), usable: ByteCount(max(0, total - used)))
+    }
+
     // MARK: - What files ask
 
     fileprivate func write(_ pieces: [UnsafeRawBufferPointer], at position: Int, to file: SimFile) throws(DiskError) {
