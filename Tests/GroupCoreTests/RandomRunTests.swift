@@ -153,11 +153,12 @@ private struct GroupRun {
         }
     }
 
-    /// Deals the partitions out one by one.
-    private func share(_ members: [JoinGroupResponse.Member]) -> [String: String] {
+    /// Deals the partitions out one by one, now and then to a few members only.
+    private mutating func share(_ members: [JoinGroupResponse.Member]) -> [String: String] {
+        let takers = members.prefix(Int.random(in: 1...max(1, members.count), using: &random))
         var shares: [String: [String]] = [:]
-        for partition in 0..<Self.partitions where !members.isEmpty {
-            shares[members[Int(partition) % members.count].memberID, default: []].append("\(partition)")
+        for partition in 0..<Self.partitions where !takers.isEmpty {
+            shares[takers[Int(partition) % takers.count].memberID, default: []].append("\(partition)")
         }
         return shares.mapValues { $0.joined(separator: ",") }
     }
