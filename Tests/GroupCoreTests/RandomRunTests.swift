@@ -260,7 +260,9 @@ private struct GroupRun {
 
     private mutating func check() {
         #expect(coordinator.fetchAll()["orders", default: [:]] == committed, "seed \(seed), step \(steps)")
-        guard steps.isMultiple(of: 25), let mine = coordinator.classic("g") else { return }
+        guard let mine = coordinator.classic("g") else { return }
+        #expect(mine.contradictions == [], "seed \(seed), step \(steps)")
+        guard steps.isMultiple(of: 25) else { return }
         var next = coordinator.failedOver()
         #expect(next.fetchAll()["orders", default: [:]] == committed, "seed \(seed), step \(steps)")
         switch mine.state {
@@ -278,5 +280,29 @@ extension TestCoordinator {
     func classic(_ id: String) -> ClassicGroup? {
         guard let place = core.table.place(of: id), case .classic(let group)? = core.table[place] else { return nil }
         return group
+    }
+}
+
+extension ClassicGroup {
+    /// Where its tables do not agree with each other.
+    fileprivate var contradictions: [String] {
+        var found: [String] = []
+        func require(_ holds: Bool, _ what: String) { if !holds { found.append(what) } }
+        let all = Array(members.values)
+        require(footprint == all.reduce(0) { $0 + $1.footprint }, "footprint")
+        require(awaitingJoinCount == all.count { $0.awaitingJoin != nil }, "waiting joins")
+        require(leader.map { members[$0] != nil } ?? true, "leader")
+        require(state == .preparingRebalance || leader != nil || members.isEmpty, "no leader")
+        require((state == .empty) == members.isEmpty || state == .preparingRebalance, "empty")
+        require(
+            staticMembers.allSatisfy { members[$0.value]?.groupInstanceID == $0.key }
+                && staticMembers.count == all.count { $0.groupInstanceID != nil }, "static members")
+        require(pendingMembers.keys.allSatisfy { members[$0] == nil && sessions[$0] != nil }, "pending members")
+        require(pendingSync.allSatisfy { members[$0] != nil }, "pending syncs")
+        var votes: [String: Int] = [:]
+        for name in all.flatMap({ Set($0.protocols.map(\.name)) }) { votes[name, default: 0] += 1 }
+        require(votes == protocolVotes, "votes")
+        require(Set(all.map(\.rank)).count == all.count, "ranks")
+        return found
     }
 }
