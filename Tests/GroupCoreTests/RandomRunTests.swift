@@ -153,11 +153,12 @@ private struct GroupRun {
         }
     }
 
-    /// Deals the partitions out one by one.
-    private func share(_ members: [JoinGroupResponse.Member]) -> [String: String] {
+    /// Deals the partitions out one by one, now and then to a few members only.
+    private mutating func share(_ members: [JoinGroupResponse.Member]) -> [String: String] {
+        let takers = members.prefix(Int.random(in: 1...max(1, members.count), using: &random))
         var shares: [String: [String]] = [:]
-        for partition in 0..<Self.partitions where !members.isEmpty {
-            shares[members[Int(partition) % members.count].memberID, default: []].append("\(partition)")
+        for partition in 0..<Self.partitions where !takers.isEmpty {
+            shares[takers[Int(partition) % takers.count].memberID, default: []].append("\(partition)")
         }
         return shares.mapValues { $0.joined(separator: ",") }
     }
@@ -259,7 +260,9 @@ private struct GroupRun {
 
     private mutating func check() {
         #expect(coordinator.fetchAll()["orders", default: [:]] == committed, "seed \(seed), step \(steps)")
-        guard steps.isMultiple(of: 25), let mine = coordinator.classic("g") else { return }
+        guard let mine = coordinator.classic("g") else { return }
+        #expect(mine.contradictions == [], "seed \(seed), step \(steps)")
+        guard steps.isMultiple(of: 25) else { return }
         var next = coordinator.failedOver()
         #expect(next.fetchAll()["orders", default: [:]] == committed, "seed \(seed), step \(steps)")
         switch mine.state {
@@ -277,5 +280,29 @@ extension TestCoordinator {
     func classic(_ id: String) -> ClassicGroup? {
         guard let place = core.table.place(of: id), case .classic(let group)? = core.table[place] else { return nil }
         return group
+    }
+}
+
+extension ClassicGroup {
+    /// Where its tables do not agree with each other.
+    fileprivate var contradictions: [String] {
+        var found: [String] = []
+        func require(_ holds: Bool, _ what: String) { if !holds { found.append(what) } }
+        let all = Array(members.values)
+        require(footprint == all.reduce(0) { $0 + $1.footprint }, "footprint")
+        require(awaitingJoinCount == all.count { $0.awaitingJoin != nil }, "waiting joins")
+        require(leader.map { members[$0] != nil } ?? true, "leader")
+        require(state == .preparingRebalance || leader != nil || members.isEmpty, "no leader")
+        require((state == .empty) == members.isEmpty || state == .preparingRebalance, "empty")
+        require(
+            staticMembers.allSatisfy { members[$0.value]?.groupInstanceID == $0.key }
+                && staticMembers.count == all.count { $0.groupInstanceID != nil }, "static members")
+        require(pendingMembers.keys.allSatisfy { members[$0] == nil && sessions[$0] != nil }, "pending members")
+        require(pendingSync.allSatisfy { members[$0] != nil }, "pending syncs")
+        var votes: [String: Int] = [:]
+        for name in all.flatMap({ Set($0.protocols.map(\.name)) }) { votes[name, default: 0] += 1 }
+        require(votes == protocolVotes, "votes")
+        require(Set(all.map(\.rank)).count == all.count, "ranks")
+        return found
     }
 }

@@ -22,9 +22,6 @@ struct GroupOffsets: Sendable {
 
     var isEmpty: Bool { topics.isEmpty }
 
-    /// - Complexity: that of walking the topics.
-    var count: Int { topics.values.reduce(0) { $0 + $1.count } }
-
     subscript(topic: String, partition: Int32) -> CommittedOffset? { topics[topic]?[partition] }
 
     mutating func set(_ topic: String, _ partition: Int32, to offset: CommittedOffset) {
