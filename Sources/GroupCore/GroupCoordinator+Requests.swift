@@ -60,9 +60,9 @@ extension GroupCoordinator {
         }
         guard let place else { return }
         // Lent out at the same time, so not both can be the coordinator's.
-        var random = random
-        table.withClassic(at: place) { $0.join(request, call, event, &random, into: &effects) }
-        self.random = random
+        var chance = random
+        table.withClassic(at: place) { $0.join(request, call, event, &chance, into: &effects) }
+        random = chance
         settle(place)
     }
 

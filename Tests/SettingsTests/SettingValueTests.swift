@@ -98,6 +98,7 @@ import Testing
             "node.id": "7", "node.data": "/d", "node.rack": "r", "kafka.listen": "h:1", "kafka.advertise": "h:2",
             "peer.listen": "h:3", "peer.advertise": "h:4", "cluster.voters": "7@h:5", "log.level": "debug",
             "log.format": "json", "auto.create.topics": "false",
+            "group.consumer.assignors": "range", "group.consumer.migration.policy": "upgrade",
         ]
         for declaration in SettingDeclaration.all {
             var settings = NodeSettings()
@@ -159,6 +160,17 @@ import Testing
                 $0.connections.maxPerIP = 11
             } == ["connections.max.per.ip"])
         #expect(first { $0.topics.partitionsPerTopicMax = 0 } == ["default.partitions"])
+        #expect(first { $0.groups.sessionTimeoutMin = 1_800_001 } == ["group.min.session.timeout.ms"])
+        #expect(first { $0.groups.consumer.sessionTimeout = 44_999 } == ["group.consumer.min.session.timeout.ms"])
+        #expect(first { $0.groups.consumer.sessionTimeout = 60_001 } == ["group.consumer.session.timeout.ms"])
+        #expect(
+            first { $0.groups.consumer.heartbeatInterval = 4_999 } == ["group.consumer.min.heartbeat.interval.ms"])
+        #expect(first { $0.groups.consumer.heartbeatInterval = 15_001 } == ["group.consumer.heartbeat.interval.ms"])
+        #expect(
+            first {
+                $0.groups.consumer.heartbeatIntervalMax = 60_000
+                $0.groups.consumer.heartbeatInterval = 45_000
+            } == ["group.consumer.heartbeat.interval.ms"])
         #expect(first { $0.kafka.listen = NetworkAddress(host: "0.0.0.0", port: 1) } == ["kafka.advertise"])
         #expect(first { $0.peer.listen = NetworkAddress(host: "::", port: 1) } == ["peer.advertise"])
         #expect(first { $0.peer.listen = $0.kafka.listen } == ["peer.listen"])
@@ -178,5 +190,20 @@ import Testing
         #expect(settings.peerAddress.host == "voter")
         settings.peer.advertise = NetworkAddress(host: "advertised", port: 1)
         #expect(settings.peerAddress.host == "advertised")
+    }
+}
+
+@Suite struct GroupSettingTests {
+    @Test func aMigrationPolicyIsReadWhateverItsCase() {
+        #expect(GroupMigrationPolicy(setting: "BIDIRECTIONAL") == .bidirectional)
+        #expect(GroupMigrationPolicy(setting: "sideways") == nil)
+        #expect(GroupMigrationPolicy.upgrade.allowsUpgrade && !GroupMigrationPolicy.upgrade.allowsDowngrade)
+    }
+
+    @Test func anAssignorIsNamedOnce() throws {
+        #expect(try Setting.consumerGroupAssignors.parse("range") == [.range])
+        #expect(throws: SettingError.self) { try Setting.consumerGroupAssignors.parse("range,range") }
+        #expect(throws: SettingError.self) { try Setting.consumerGroupAssignors.parse("") }
+        #expect(throws: SettingError.self) { try Setting.consumerGroupAssignors.parse("sticky") }
     }
 }

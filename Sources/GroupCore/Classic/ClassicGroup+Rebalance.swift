@@ -13,7 +13,6 @@ extension ClassicGroup {
     mutating func move(to state: ClassicGroupState, _ event: GroupEvent) {
         self.state = state
         stateTimestamp = event.wallClock
-        stateSince = event.now
     }
 
     private mutating func begin(_ phase: Phase, for milliseconds: Int32, _ event: GroupEvent) {

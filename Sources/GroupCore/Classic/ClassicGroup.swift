@@ -63,8 +63,6 @@ struct ClassicGroup: Sendable {
     var leader: String?
     /// When the group came into its state, on the wall clock; `nil` when unknown.
     var stateTimestamp: Timestamp?
-    /// When the group came into its state; `nil` when that was before this coordinator.
-    var stateSince: Moment?
     var members: [String: ClassicMember] = [:]
     /// Static members: which member an instance id stands for.
     var staticMembers: [String: String] = [:]

@@ -22,9 +22,6 @@ struct GroupOffsets: Sendable {
 
     var isEmpty: Bool { topics.isEmpty }
 
-    /// - Complexity: that of walking the topics.
-    var count: Int { topics.values.reduce(0) { $0 + $1.count } }
-
     subscript(topic: String, partition: Int32) -> CommittedOffset? { topics[topic]?[partition] }
 
     mutating func set(_ topic: String, _ partition: Int32, to offset: CommittedOffset) {
@@ -41,6 +38,11 @@ struct GroupOffsets: Sendable {
 
     /// Partitions with an offset, in order.
     func sortedPartitions(of topic: String) -> [Int32] { topics[topic]?.keys.sorted() ?? [] }
+
+    /// Partitions whose offset is such, in order.
+    func partitions(of topic: String, where isSuch: (CommittedOffset) -> Bool) -> [Int32] {
+        (topics[topic] ?? [:]).filter { isSuch($0.value) }.keys.sorted()
+    }
 }
 
 extension CommittedOffset {
