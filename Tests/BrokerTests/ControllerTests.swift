@@ -141,6 +141,27 @@ func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> 
         #expect(try error(configured) == .invalidConfig)
     }
 
+    // H20.
+    @Test func topicsAndPartitionsBeyondAllMeasureAreRefused() throws {
+        let one = try OneController()
+        one.form()
+        func errors(_ request: CreateTopicsRequest) throws -> [ErrorCode] {
+            try one.answer(request, version: 7).topics.map(\.error)
+        }
+        #expect(try errors(creation("many", partitions: 1_000_000)) == [.policyViolation])
+        #expect(try errors(creation("most", partitions: .max)) == [.policyViolation])
+        #expect(try errors(creation("less", partitions: .min)) == [.invalidPartitions])
+        #expect(try errors(creation("wide", replication: 32_767)) == [.invalidReplicationFactor])
+        #expect(try errors(creation("narrow", replication: -2)) == [.invalidReplicationFactor])
+        var twice = creation("twice")
+        twice.topics += creation("once").topics + twice.topics
+        #expect(try errors(twice) == [.invalidRequest, .none, .invalidRequest])
+        var crowd = creation("crowd", partitions: 6_000)
+        crowd.topics += creation("other", partitions: 6_000).topics
+        #expect(try errors(crowd) == [.none, .policyViolation])
+        #expect(one.controller.state.topicNames.map(\.rawValue) == ["crowd", "once"])
+    }
+
     @Test func validateOnlyCreatesNothing() throws {
         let one = try OneController()
         one.form()
