@@ -254,4 +254,14 @@ extension RaftNode {
         let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < timing.electionTimeout }
         return heard + (isVoter ? 1 : 0)
     }
+
+    /// Leader: whether a quorum has given a sign of life within three heartbeats.
+    ///
+    /// One that has not may have been voted out without having heard of it, and then others know more than it does.
+    public func isInCloseTouch(now: Moment) -> Bool {
+        guard role == .leader else { return false }
+        let span = 3 * timing.heartbeatInterval
+        let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < span }
+        return members.quorum.isReached(by: heard + (isVoter ? 1 : 0))
+    }
 }

@@ -224,7 +224,7 @@ struct ProducerRuleTests {
             try log.add(by: 5, sequence: Int32(number * 2), records: 2)
             try log.add(by: 6, sequence: Int32(number))
         }
-        #expect(log.lastBatchOffsets == [Offset(6), Offset(8)])
+        #expect(log.lastBatchOffsets == [Offset(7), Offset(8)])
     }
 
     @Test func aRestartedLogKnowsNobody() throws {

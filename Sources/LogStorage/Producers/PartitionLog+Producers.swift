@@ -59,10 +59,13 @@ extension PartitionLog {
         return index(of: batch.baseOffset).advanced(by: batch.slots)
     }
 
-    /// Where the last batch of each producer begins, ascending: what compaction must keep, empty if need be, so that
-    /// the producers can be found out by reading the log.
+    /// The last offset of each producer's last batch, ascending: compaction must keep those batches, empty if need be,
+    /// so that the producers can be found out by reading the log.
     /// - Complexity: O(*n* log *n*) in producers.
-    public var lastBatchOffsets: [Offset] { producers.all.compactMap { $0.state.batches.last?.baseOffset }.sorted() }
+    public var lastBatchOffsets: [Offset] {
+        let last = producers.all.compactMap { $0.state.batches.last }
+        return last.map { Offset($0.baseOffset.rawValue + $0.slots - 1) }.sorted()
+    }
 
     /// Says that nothing below `index`, an entry boundary, will ever be cut off: no way back need be kept, and a
     /// snapshot may be taken there.
@@ -150,15 +153,16 @@ extension PartitionLog {
             ProducerSnapshot(position: position(at: index), table: recentProducers(at: index)))
     }
 
-    /// Everything before `index` is about to be removed. What it says of producers must not go with it
-    /// (KAFKA-9144): a snapshot of what is durable and committed has to hold it, so that nothing can ever make it void.
+    /// Everything before `index` is about to be removed, which is committed and durable. What it says of producers must
+    /// not go with it (KAFKA-9144): a snapshot has to hold it, of a part that is committed and durable too, so that
+    /// nothing can ever make it void.
     ///
     /// - Returns: false when the disk is full. Then it is for the caller to make room and to ask again.
-    func keepProducers(before index: LogIndex, committed: LogIndex) throws(LogError) -> Bool {
-        settleProducers(below: committed)
+    func keepProducers(before index: LogIndex) throws(LogError) -> Bool {
+        settleProducers(below: index)
         let isKept = producerMemory.files.newest.map { index <= $0.end } ?? false
         guard !producers.isEmpty, !isKept else { return true }
-        let index = min(committed, durable)
+        let index = min(producerMemory.settled, durable)
         let table = try index < producerMemory.undoFloor ? producersRead(at: index) : recentProducers(at: index)
         do throws(DiskError) {
             try producerMemory.files.write(ProducerSnapshot(position: position(at: index), table: table))
