@@ -102,7 +102,7 @@ let package = Package(
         tests("PeerWireTests", ["LogModel", "RaftCore", "PeerWire", nioCore]),
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("RegularExpressionsTests", ["RegularExpressions"]),
-        tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "GroupCore", nioCore]),
+        tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "GroupCore", nioCore]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),

@@ -2,6 +2,7 @@
 
 import KafkaWire
 import LogModel
+import RegularExpressions
 import Settings
 import Testing
 
@@ -158,6 +159,13 @@ import Testing
         var next = ConsumerTestbed(topics: ConsumerTestbed.image(["orders": 2, "orders-eu": 1]), log: log)
         #expect(next.group()?.groupEpoch == 2)
         #expect(next.heartbeat("a", 1).partitions?.count == 3)
+    }
+
+    @Test func anExpressionThatTakesTooLongIsGivenUp() throws {
+        let expression = try RegularExpression("(.*a){50}")
+        let names = (0..<100).map { String(repeating: "a", count: 40) + "\($0)" }
+        #expect(ConsumerGroup.matches(of: expression, in: names) == [])
+        #expect(ConsumerGroup.matches(of: expression, in: names, steps: 10_000) == nil)
     }
 
     // MARK: Why

@@ -68,8 +68,10 @@ struct AssignmentProblem: Sendable {
 }
 
 /// `range`: each topic cut into runs, one for each subscriber, so that members with the same subscriptions have the
-/// same partitions of topics of the same size. Static members come first, in the order of their instance ids, and so keep
-/// their runs when they come back under another member id (KIP-848, as Kafka 4.0).
+/// same partitions of topics of the same size.
+///
+/// Static members come first, in the order of their instance ids, and so keep their runs when they come back under
+/// another member id (KIP-848, as Kafka 4.0).
 struct RangeSharing {
     private let problem: AssignmentProblem
 

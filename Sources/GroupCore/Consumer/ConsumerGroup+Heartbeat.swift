@@ -44,12 +44,12 @@ struct CheckedHeartbeat: Sendable {
         default: throw refuse("MemberEpoch is invalid.")
         }
         guard request.rebalanceTimeout >= -1 else { throw refuse("RebalanceTimeoutMs is invalid.") }
-        let offered = settings.consumer.assignors.map(\.rawValue)
-        if let assignor = request.serverAssignor, !offered.contains(assignor) {
+        let offered = settings.consumer.assignors
+        if let assignor = request.serverAssignor, !offered.contains(where: { $0.rawValue == assignor }) {
             throw GroupRefusal(
                 .unsupportedAssignor,
                 "ServerAssignor \(assignor) is not supported. Supported assignors: "
-                    + offered.joined(separator: ", ") + ".")
+                    + offered.map(\.rawValue).joined(separator: ", ") + ".")
         }
         self.request = request
         owned = request.topicPartitions.map { PartitionSet($0) }

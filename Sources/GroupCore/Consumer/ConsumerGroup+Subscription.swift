@@ -13,12 +13,14 @@ extension ConsumerGroup {
     // MARK: Regular expressions
 
     /// The names that an expression matches as a whole, in the order given; `nil` when it takes too many steps.
-    static func matches(of expression: RegularExpression, in names: some Sequence<String>) -> [String]? {
+    static func matches(
+        of expression: RegularExpression, in names: some Sequence<String>, steps limit: Int = maximumExpressionSteps
+    ) -> [String]? {
         var matcher = RegularExpression.Matcher(expression)
         var found: [String] = []
         for name in names {
             if matcher.matchesWhole(name) { found.append(name) }
-            guard matcher.steps <= maximumExpressionSteps else { return nil }
+            guard matcher.steps <= limit else { return nil }
         }
         return found
     }

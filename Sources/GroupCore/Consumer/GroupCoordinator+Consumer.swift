@@ -136,15 +136,16 @@ extension GroupCoordinator {
         into effects: inout GroupEffects
     ) {
         let topics = topics
-        var random = random
+        // Lent out at the same time, so not both can be the coordinator's.
+        var chance = random
         let response = table.withConsumer(at: place) { group -> JoinGroupResponse in
             do throws(GroupRefusal) {
-                return try group.join(request, call, topics, event, &random, into: &effects)
+                return try group.join(request, call, topics, event, &chance, into: &effects)
             } catch {
                 return JoinGroupResponse(error: error.error, memberID: request.memberID)
             }
         }
-        self.random = random
+        random = chance
         settleConsumer(place, event, into: &effects)
         effects.reply(call.id, .joinGroup(response))
     }
