@@ -21,7 +21,7 @@ enum ServedApis {
         // compression (KAFKA-18659).
         Row(.produce, ProduceRequest.versions, advertisedFrom: 0),
         Row(.fetch, FetchRequest.versions),
-        Row(.listOffsets, ListOffsetsRequest.versions),
+        Row(.listOffsets, 1...10),
         Row(.metadata, MetadataRequest.versions),
         Row(.apiVersions, ApiVersionsRequest.versions),
         Row(.createTopics, CreateTopicsRequest.versions),

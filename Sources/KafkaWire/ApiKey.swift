@@ -100,10 +100,13 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let describeShareGroupOffsets = Self(rawValue: 90)
     public static let alterShareGroupOffsets = Self(rawValue: 91)
     public static let deleteShareGroupOffsets = Self(rawValue: 92)
+    /// Godwit's own, far from Kafka's numbers; never advertised.
+    public static let explainGroup = Self(rawValue: 10_000)
 
     /// The name in Kafka's documentation, or the bare number.
     public var description: String {
-        Self.names.indices.contains(Int(rawValue)) ? Self.names[Int(rawValue)] : "Api\(rawValue)"
+        if self == .explainGroup { return "ExplainGroup" }
+        return Self.names.indices.contains(Int(rawValue)) ? Self.names[Int(rawValue)] : "Api\(rawValue)"
     }
 
     /// The first version with compact lengths and tagged fields, for the APIs that this module describes.
@@ -121,6 +124,27 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
         case .describeConfigs: DescribeConfigsRequest.flexibleSince
         case .createPartitions: CreatePartitionsRequest.flexibleSince
         case .describeCluster: DescribeClusterRequest.flexibleSince
+        case .offsetCommit: OffsetCommitRequest.flexibleSince
+        case .offsetFetch: OffsetFetchRequest.flexibleSince
+        case .joinGroup: JoinGroupRequest.flexibleSince
+        case .heartbeat: HeartbeatRequest.flexibleSince
+        case .leaveGroup: LeaveGroupRequest.flexibleSince
+        case .syncGroup: SyncGroupRequest.flexibleSince
+        case .describeGroups: DescribeGroupsRequest.flexibleSince
+        case .listGroups: ListGroupsRequest.flexibleSince
+        case .deleteGroups: DeleteGroupsRequest.flexibleSince
+        case .offsetDelete: OffsetDeleteRequest.flexibleSince
+        case .consumerGroupHeartbeat: ConsumerGroupHeartbeatRequest.flexibleSince
+        case .consumerGroupDescribe: ConsumerGroupDescribeRequest.flexibleSince
+        case .deleteRecords: DeleteRecordsRequest.flexibleSince
+        case .initProducerID: InitProducerIDRequest.flexibleSince
+        case .alterConfigs: AlterConfigsRequest.flexibleSince
+        case .describeLogDirs: DescribeLogDirsRequest.flexibleSince
+        case .incrementalAlterConfigs: IncrementalAlterConfigsRequest.flexibleSince
+        case .describeProducers: DescribeProducersRequest.flexibleSince
+        case .listConfigResources: ListConfigResourcesRequest.flexibleSince
+        case .describeTopicPartitions: DescribeTopicPartitionsRequest.flexibleSince
+        case .explainGroup: ExplainGroupRequest.flexibleSince
         default: nil
         }
     }

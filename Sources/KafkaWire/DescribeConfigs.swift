@@ -153,6 +153,13 @@ public struct ConfigResourceType: RawRepresentable, Hashable, Sendable {
     public static let group = Self(rawValue: 32)
 }
 
+extension ConfigResourceType: WireStruct {
+    public init() { self = .unknown }
+
+    /// As an element of a list, without tags.
+    public mutating func walk(_ wire: inout some WireCoder) throws(WireError) { try wire.field(&rawValue) }
+}
+
 /// Where a config's value comes from. A number that is not named here is kept as it came.
 public struct ConfigSource: RawRepresentable, Hashable, Sendable {
     public var rawValue: Int8

@@ -6,7 +6,7 @@ public import NIOCore
 public struct ListOffsetsRequest: WireRequest {
     public typealias Response = ListOffsetsResponse
     public static let apiKey = ApiKey.listOffsets
-    public static let versions: ClosedRange<Int16> = 1...10
+    public static let versions: ClosedRange<Int16> = 1...11
     public static let flexibleSince: Int16 = 6
 
     /// −1 for a consumer.
@@ -76,12 +76,14 @@ public enum ListOffsetsMark {
     public static let earliestLocal: Int64 = -4
     /// The last offset in remote storage (KIP-1005). Since v9.
     public static let latestTiered: Int64 = -5
+    /// The first offset that is not in remote storage yet (KIP-1023). Since v11.
+    public static let earliestPendingUpload: Int64 = -6
 }
 
 /// ListOffsets (API key 2), response.
 public struct ListOffsetsResponse: WireResponse {
     public static let apiKey = ApiKey.listOffsets
-    public static let versions: ClosedRange<Int16> = 1...10
+    public static let versions: ClosedRange<Int16> = 1...11
     public static let flexibleSince: Int16 = 6
 
     /// Since v2. In milliseconds.

@@ -26,6 +26,7 @@ public protocol WireCoder {
     mutating func field(_ value: inout RecordsPayload) throws(WireError)
 
     mutating func list(_ items: inout [Int32]) throws(WireError)
+    mutating func list(_ items: inout [Int32]?, nullable: Bool) throws(WireError)
     mutating func list(_ items: inout [String]) throws(WireError)
     mutating func list(_ items: inout [String]?, nullable: Bool) throws(WireError)
     mutating func list<Item: WireStruct>(_ items: inout [Item]) throws(WireError)
@@ -45,6 +46,25 @@ extension WireCoder {
     }
 
     mutating func field(_ value: inout String?) throws(WireError) { try field(&value, nullable: true) }
+
+    /// Bytes with a length of 32 bits that cannot be null. A decoder hands out a slice of the frame.
+    mutating func field(_ value: inout ByteBuffer) throws(WireError) {
+        var bytes: ByteBuffer? = value
+        try field(&bytes)
+        guard let bytes else { throw .nullNotAllowed }
+        value = bytes
+    }
+
+    /// A structure behind a byte that says whether it is there: 1, or −1 for null.
+    mutating func nullable<Item: WireStruct>(_ value: inout Item?) throws(WireError) {
+        var presence: Int8 = value == nil ? -1 : 1
+        try field(&presence)
+        guard presence >= 0 else {
+            value = nil
+            return
+        }
+        try structure(&value)
+    }
 
     /// A structure that is absent unless its tag is there.
     mutating func structure<Item: WireStruct>(_ value: inout Item?) throws(WireError) {

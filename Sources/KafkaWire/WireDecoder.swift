@@ -76,9 +76,18 @@ public struct WireDecoder: WireCoder {
 
     public mutating func list(_ items: inout [Int32]) throws(WireError) {
         guard let count = try count(elementSize: 4) else { throw .nullNotAllowed }
-        items.removeAll()
-        items.reserveCapacity(count)
-        for _ in 0..<count { items.append(try integer()) }
+        try integers(count, into: &items)
+    }
+
+    public mutating func list(_ items: inout [Int32]?, nullable: Bool) throws(WireError) {
+        guard let count = try count(elementSize: 4) else {
+            guard nullable else { throw .nullNotAllowed }
+            items = nil
+            return
+        }
+        var present: [Int32] = []
+        try integers(count, into: &present)
+        items = present
     }
 
     public mutating func list(_ items: inout [String]) throws(WireError) {
@@ -111,6 +120,12 @@ public struct WireDecoder: WireCoder {
         var present: [Item] = []
         try structures(count, into: &present)
         items = present
+    }
+
+    private mutating func integers(_ count: Int, into items: inout [Int32]) throws(WireError) {
+        items.removeAll()
+        items.reserveCapacity(count)
+        for _ in 0..<count { items.append(try integer()) }
     }
 
     private mutating func strings(_ count: Int, into items: inout [String]) throws(WireError) {

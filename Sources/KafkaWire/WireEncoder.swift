@@ -93,6 +93,14 @@ public struct WireEncoder: WireCoder {
         for item in items { bytes.writeInteger(item) }
     }
 
+    public mutating func list(_ items: inout [Int32]?, nullable: Bool) throws(WireError) {
+        guard var present = items else {
+            guard nullable else { throw .nullNotAllowed }
+            return nullLength()
+        }
+        try list(&present)
+    }
+
     public mutating func list(_ items: inout [String]) throws(WireError) {
         try length(items.count)
         for item in items { try string(item) }

@@ -83,17 +83,39 @@ struct Described: Sendable, CustomTestStringConvertible {
         request(asked) + response(answered) + request(Request()) + response(Request.Response())
     }
 
-    static let all: [Described] =
-        pair(Sample.apiVersionsRequest, Sample.apiVersionsResponse)
-        + pair(Sample.metadataRequest, Sample.metadataResponse)
-        + pair(Sample.produceRequest, Sample.produceResponse)
-        + pair(Sample.fetchRequest, Sample.fetchResponse)
-        + pair(Sample.listOffsetsRequest, Sample.listOffsetsResponse)
-        + pair(Sample.createTopicsRequest, Sample.createTopicsResponse)
-        + pair(Sample.deleteTopicsRequest, Sample.deleteTopicsResponse)
-        + pair(Sample.createPartitionsRequest, Sample.createPartitionsResponse)
-        + pair(Sample.describeConfigsRequest, Sample.describeConfigsResponse)
-        + pair(Sample.describeClusterRequest, Sample.describeClusterResponse)
-        + pair(Sample.offsetForLeaderEpochRequest, Sample.offsetForLeaderEpochResponse)
-        + pair(Sample.findCoordinatorRequest, Sample.findCoordinatorResponse)
+    static let all: [Described] = [
+        pair(Sample.apiVersionsRequest, Sample.apiVersionsResponse),
+        pair(Sample.metadataRequest, Sample.metadataResponse),
+        pair(Sample.produceRequest, Sample.produceResponse),
+        pair(Sample.fetchRequest, Sample.fetchResponse),
+        pair(Sample.listOffsetsRequest, Sample.listOffsetsResponse),
+        pair(Sample.createTopicsRequest, Sample.createTopicsResponse),
+        pair(Sample.deleteTopicsRequest, Sample.deleteTopicsResponse),
+        pair(Sample.createPartitionsRequest, Sample.createPartitionsResponse),
+        pair(Sample.describeConfigsRequest, Sample.describeConfigsResponse),
+        pair(Sample.describeClusterRequest, Sample.describeClusterResponse),
+        pair(Sample.offsetForLeaderEpochRequest, Sample.offsetForLeaderEpochResponse),
+        pair(Sample.findCoordinatorRequest, Sample.findCoordinatorResponse),
+        pair(Sample.joinGroupRequest, Sample.joinGroupResponse),
+        pair(Sample.syncGroupRequest, Sample.syncGroupResponse),
+        pair(Sample.heartbeatRequest, Sample.heartbeatResponse),
+        pair(Sample.leaveGroupRequest, Sample.leaveGroupResponse),
+        pair(Sample.offsetCommitRequest, Sample.offsetCommitResponse),
+        pair(Sample.offsetFetchRequest, Sample.offsetFetchResponse),
+        pair(Sample.listGroupsRequest, Sample.listGroupsResponse),
+        pair(Sample.describeGroupsRequest, Sample.describeGroupsResponse),
+        pair(Sample.deleteGroupsRequest, Sample.deleteGroupsResponse),
+        pair(Sample.offsetDeleteRequest, Sample.offsetDeleteResponse),
+        pair(Sample.consumerGroupHeartbeatRequest, Sample.consumerGroupHeartbeatResponse),
+        pair(Sample.consumerGroupDescribeRequest, Sample.consumerGroupDescribeResponse),
+        pair(Sample.initProducerIDRequest, Sample.initProducerIDResponse),
+        pair(Sample.describeProducersRequest, Sample.describeProducersResponse),
+        pair(Sample.deleteRecordsRequest, Sample.deleteRecordsResponse),
+        pair(Sample.incrementalAlterConfigsRequest, Sample.incrementalAlterConfigsResponse),
+        pair(Sample.alterConfigsRequest, Sample.alterConfigsResponse),
+        pair(Sample.describeLogDirsRequest, Sample.describeLogDirsResponse),
+        pair(Sample.describeTopicPartitionsRequest, Sample.describeTopicPartitionsResponse),
+        pair(Sample.listConfigResourcesRequest, Sample.listConfigResourcesResponse),
+        pair(Sample.explainGroupRequest, Sample.explainGroupResponse),
+    ].flatMap(\.self)
 }

@@ -9,23 +9,103 @@ default. Run it in a virtual environment that has kafka-python.
 import pathlib
 import re
 
+import kafka.protocol.api_data
 from kafka.protocol.admin import (
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    AlterConfigsRequest, AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, DescribeClusterRequest, DescribeClusterResponse,
-    DescribeConfigsRequest, DescribeConfigsResponse)
+    DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, ListConfigResourcesRequest, ListConfigResourcesResponse, ListGroupsRequest,
+    ListGroupsResponse)
+from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import (
-    FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse)
+    FetchRequest, FetchResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest,
+    OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, SyncGroupRequest, SyncGroupResponse)
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from kafka.protocol.metadata import (
     ApiVersionsRequest, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
     MetadataResponse)
-from kafka.protocol.producer import ProduceRequest, ProduceResponse
+from kafka.protocol.producer import InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse
 import uuid
 
 ID = uuid.UUID('01234567-89ab-cdef-1032-547698badcfe')
 DIRECTORY = uuid.UUID('00112233-4455-6677-8899-aabbccddeeff')
 # Long enough for a length of two bytes in the compact form.
 RECORDS = bytes(n % 251 for n in range(200))
+
+# Messages that kafka-python 3.0.12 does not have: KIP-848's, and Godwit's own. A field is its name, type, first
+# version, and `null` where it may be (and then by default is) null, or another default; the fields of a structure
+# follow in a list.
+PARTITIONS = ['TopicId uuid 0', 'Partitions []int32 0']
+NAMED_PARTITIONS = ['TopicPartitions []TopicPartitions 0', ['TopicId uuid 0', 'TopicName string 0',
+                                                            'Partitions []int32 0']]
+SCHEMAS = {
+    'ConsumerGroupHeartbeatRequest': (68, '0-1', [
+        'GroupId string 0', 'MemberId string 0', 'MemberEpoch int32 0', 'InstanceId string 0 null',
+        'RackId string 0 null', 'RebalanceTimeoutMs int32 0 -1', 'SubscribedTopicNames []string 0 null',
+        'SubscribedTopicRegex string 1 null', 'ServerAssignor string 0 null',
+        'TopicPartitions []TopicPartitions 0 null', PARTITIONS]),
+    'ConsumerGroupHeartbeatResponse': (68, '0-1', [
+        'ThrottleTimeMs int32 0', 'ErrorCode int16 0', 'ErrorMessage string 0 null', 'MemberId string 0 null',
+        'MemberEpoch int32 0', 'HeartbeatIntervalMs int32 0', 'Assignment Assignment 0 null',
+        ['TopicPartitions []TopicPartitions 0', PARTITIONS]]),
+    'ConsumerGroupDescribeRequest': (69, '0-1', ['GroupIds []string 0', 'IncludeAuthorizedOperations bool 0']),
+    'ConsumerGroupDescribeResponse': (69, '0-1', [
+        'ThrottleTimeMs int32 0', 'Groups []DescribedGroup 0', [
+            'ErrorCode int16 0', 'ErrorMessage string 0 null', 'GroupId string 0', 'GroupState string 0',
+            'GroupEpoch int32 0', 'AssignmentEpoch int32 0', 'AssignorName string 0', 'Members []Member 0', [
+                'MemberId string 0', 'InstanceId string 0 null', 'RackId string 0 null', 'MemberEpoch int32 0',
+                'ClientId string 0', 'ClientHost string 0', 'SubscribedTopicNames []string 0',
+                'SubscribedTopicRegex string 0 null', 'Assignment Assignment 0', NAMED_PARTITIONS,
+                'TargetAssignment Assignment 0', NAMED_PARTITIONS, 'MemberType int8 1 -1'],
+            'AuthorizedOperations int32 0 -2147483648']]),
+    'ExplainGroupRequest': (10000, '0', ['GroupIds []string 0']),
+    'ExplainGroupResponse': (10000, '0', ['Groups []Group 0', [
+        'ErrorCode int16 0', 'ErrorMessage string 0 null', 'GroupId string 0', 'State string 0',
+        'ProtocolType string 0', 'Waits []Wait 0', [
+            'MemberId string 0', 'ClientId string 0', 'ClientHost string 0', 'Reason string 0',
+            'SinceMs int64 0', 'Next string 0', 'DueMs int64 0 -1']]]),
+}
+
+
+def schema_fields(described):
+    fields = []
+    for part in described:
+        if isinstance(part, list):
+            fields[-1]['fields'] = schema_fields(part)
+            continue
+        name, kind, since, *default = part.split()
+        field = {'name': name, 'type': kind, 'versions': f'{since}+'}
+        if default:
+            field['default'] = default[0]
+            if default[0] == 'null':
+                field['nullableVersions'] = f'{since}+'
+        fields.append(field)
+    return fields
+
+
+def load_schema(name, package=None):
+    if name not in SCHEMAS:
+        return bundled_schema(name, package=package)
+    key, versions, fields = SCHEMAS[name]
+    return {'apiKey': key, 'type': 'request' if name.endswith('Request') else 'response', 'name': name,
+            'validVersions': versions, 'flexibleVersions': '0+', 'fields': schema_fields(fields)}
+
+
+bundled_schema = kafka.protocol.api_data.load_json
+kafka.protocol.api_data.load_json = load_schema
+
+
+class ConsumerGroupHeartbeatRequest(ApiMessage): pass
+class ConsumerGroupHeartbeatResponse(ApiMessage): pass
+class ConsumerGroupDescribeRequest(ApiMessage): pass
+class ConsumerGroupDescribeResponse(ApiMessage): pass
+class ExplainGroupRequest(ApiMessage): pass
+class ExplainGroupResponse(ApiMessage): pass
 
 
 def build(cls, values):
@@ -44,6 +124,9 @@ def build(cls, values):
 
 LEADER = dict(leader_id=31, leader_epoch=32)
 ENDPOINTS = [dict(node_id=41, host='h41', port=9041, rack='r41'), dict(node_id=42, host='h42', port=9042, rack=None)]
+FETCHED = [
+    dict(partition_index=2, committed_offset=1 << 33, committed_leader_epoch=23, metadata='note', error_code=0),
+    dict(partition_index=3, committed_offset=-1, committed_leader_epoch=-1, metadata=None, error_code=88)]
 
 MESSAGES = {
     'ApiVersions': (0, 4, (ApiVersionsRequest, dict(
@@ -97,7 +180,7 @@ MESSAGES = {
                      diverging_epoch=dict(epoch=51, end_offset=52), current_leader=LEADER,
                      snapshot_id=dict(end_offset=53, epoch=54), aborted_transactions=None,
                      preferred_read_replica=-1, records=None)])]))),
-    'ListOffsets': (1, 10, (ListOffsetsRequest, dict(
+    'ListOffsets': (1, 11, (ListOffsetsRequest, dict(
         replica_id=-1, isolation_level=1, timeout_ms=1500,
         topics=[dict(name='events', partitions=[
             dict(partition_index=2, current_leader_epoch=23, timestamp=-2)])])),
@@ -163,10 +246,149 @@ MESSAGES = {
         (FindCoordinatorResponse, dict(
             throttle_time_ms=22, error_code=15, error_message='none', node_id=1, host='h1', port=9092,
             coordinators=[dict(key='group', node_id=2, host='h2', port=9093, error_code=16, error_message=None)]))),
+    'JoinGroup': (0, 9, (JoinGroupRequest, dict(
+        group_id='group', session_timeout_ms=45000, rebalance_timeout_ms=300000, member_id='member-1',
+        group_instance_id='static-1', protocol_type='consumer', reason='new',
+        protocols=[dict(name='range', metadata=RECORDS), dict(name='sticky', metadata=b'')])),
+        (JoinGroupResponse, dict(
+            throttle_time_ms=23, error_code=79, generation_id=4, protocol_type='consumer', protocol_name='range',
+            leader='member-1', skip_assignment=True, member_id='member-2', members=[
+                dict(member_id='member-1', group_instance_id='static-1', metadata=RECORDS),
+                dict(member_id='member-2', group_instance_id=None, metadata=b'')]))),
+    'SyncGroup': (0, 5, (SyncGroupRequest, dict(
+        group_id='group', generation_id=4, member_id='member-1', group_instance_id='static-1',
+        protocol_type='consumer', protocol_name='range',
+        assignments=[dict(member_id='member-1', assignment=RECORDS), dict(member_id='member-2', assignment=b'')])),
+        (SyncGroupResponse, dict(
+            throttle_time_ms=24, error_code=27, protocol_type='consumer', protocol_name='range',
+            assignment=RECORDS))),
+    'Heartbeat': (0, 4, (HeartbeatRequest, dict(
+        group_id='group', generation_id=4, member_id='member-1', group_instance_id='static-1')),
+        (HeartbeatResponse, dict(throttle_time_ms=25, error_code=22))),
+    'LeaveGroup': (0, 5, (LeaveGroupRequest, dict(
+        group_id='group', member_id='member-1',
+        members=[dict(member_id='member-1', group_instance_id='static-1', reason='closed')])),
+        (LeaveGroupResponse, dict(
+            throttle_time_ms=26, error_code=25, members=[
+                dict(member_id='member-1', group_instance_id='static-1', error_code=82),
+                dict(member_id='member-2', group_instance_id=None, error_code=0)]))),
+    'OffsetCommit': (2, 10, (OffsetCommitRequest, dict(
+        group_id='group', generation_id_or_member_epoch=4, member_id='member-1', group_instance_id='static-1',
+        retention_time_ms=60000, topics=[dict(name='events', topic_id=ID, partitions=[
+            dict(partition_index=2, committed_offset=1 << 33, committed_leader_epoch=23, committed_metadata='note'),
+            dict(partition_index=3, committed_offset=7, committed_leader_epoch=-1, committed_metadata=None)])])),
+        (OffsetCommitResponse, dict(
+            throttle_time_ms=27, topics=[dict(name='events', topic_id=ID, partitions=[
+                dict(partition_index=2, error_code=12), dict(partition_index=3, error_code=0)])]))),
+    'OffsetFetch': (1, 10, (OffsetFetchRequest, dict(
+        group_id='group', topics=[dict(name='events', partition_indexes=[2, 3])], require_stable=True,
+        groups=[dict(group_id='group', member_id='member-1', member_epoch=5, topics=[
+            dict(name='events', topic_id=ID, partition_indexes=[2, 3])])])),
+        (OffsetFetchResponse, dict(
+            throttle_time_ms=28, error_code=14, topics=[dict(name='events', partitions=FETCHED)],
+            groups=[dict(group_id='group', error_code=14, topics=[
+                dict(name='events', topic_id=ID, partitions=FETCHED)])]))),
+    'ListGroups': (0, 5, (ListGroupsRequest, dict(states_filter=['Stable', 'Empty'], types_filter=['consumer'])),
+        (ListGroupsResponse, dict(throttle_time_ms=29, error_code=14, groups=[
+            dict(group_id='group', protocol_type='consumer', group_state='Stable', group_type='classic')]))),
+    'DescribeGroups': (0, 6, (DescribeGroupsRequest, dict(
+        groups=['group', 'other'], include_authorized_operations=True)),
+        (DescribeGroupsResponse, dict(throttle_time_ms=30, groups=[dict(
+            error_code=69, error_message='gone', group_id='group', group_state='Stable', protocol_type='consumer',
+            protocol_data='range', authorized_operations={3, 8}, members=[
+                dict(member_id='member-1', group_instance_id='static-1', client_id='app', client_host='/10.0.0.1',
+                     member_metadata=RECORDS, member_assignment=b'abc'),
+                dict(member_id='member-2', group_instance_id=None, client_id='app', client_host='/10.0.0.2',
+                     member_metadata=b'', member_assignment=b'')])]))),
+    'DeleteGroups': (0, 2, (DeleteGroupsRequest, dict(groups_names=['group', 'other'])),
+        (DeleteGroupsResponse, dict(throttle_time_ms=31, results=[
+            dict(group_id='group', error_code=68), dict(group_id='other', error_code=0)]))),
+    'OffsetDelete': (0, 0, (OffsetDeleteRequest, dict(
+        group_id='group', topics=[dict(name='events', partitions=[dict(partition_index=2)])])),
+        (OffsetDeleteResponse, dict(error_code=16, throttle_time_ms=32, topics=[
+            dict(name='events', partitions=[dict(partition_index=2, error_code=86)])]))),
+    'ConsumerGroupHeartbeat': (0, 1, (ConsumerGroupHeartbeatRequest, dict(
+        group_id='group', member_id='member-1', member_epoch=5, instance_id='static-1', rack_id='a',
+        rebalance_timeout_ms=300000, subscribed_topic_names=['events'], subscribed_topic_regex='ev.*',
+        server_assignor='uniform', topic_partitions=[dict(topic_id=ID, partitions=[2, 3])])),
+        (ConsumerGroupHeartbeatResponse, dict(
+            throttle_time_ms=33, error_code=110, error_message='old', member_id='member-1', member_epoch=5,
+            heartbeat_interval_ms=5000,
+            assignment=dict(topic_partitions=[dict(topic_id=ID, partitions=[2, 3])])))),
+    'ConsumerGroupDescribe': (0, 1, (ConsumerGroupDescribeRequest, dict(
+        group_ids=['group', 'other'], include_authorized_operations=True)),
+        (ConsumerGroupDescribeResponse, dict(throttle_time_ms=34, groups=[dict(
+            error_code=69, error_message='gone', group_id='group', group_state='Reconciling', group_epoch=7,
+            assignment_epoch=6, assignor_name='uniform', authorized_operations=264, members=[dict(
+                member_id='member-1', instance_id='static-1', rack_id='a', member_epoch=5, client_id='app',
+                client_host='/10.0.0.1', subscribed_topic_names=['events'], subscribed_topic_regex='ev.*',
+                assignment=dict(topic_partitions=[dict(topic_id=ID, topic_name='events', partitions=[2, 3])]),
+                target_assignment=dict(topic_partitions=[dict(topic_id=ID, topic_name='events', partitions=[2])]),
+                member_type=1)])]))),
+    'InitProducerId': (0, 5, (InitProducerIdRequest, dict(
+        transactional_id='txn', transaction_timeout_ms=60000, producer_id=1 << 34, producer_epoch=6)),
+        (InitProducerIdResponse, dict(
+            throttle_time_ms=35, error_code=47, producer_id=1 << 34, producer_epoch=7))),
+    'DescribeProducers': (0, 0, (DescribeProducersRequest, dict(
+        topics=[dict(name='events', partition_indexes=[2, 3])])),
+        (DescribeProducersResponse, dict(throttle_time_ms=36, topics=[dict(name='events', partitions=[dict(
+            partition_index=2, error_code=6, error_message='moved', active_producers=[dict(
+                producer_id=1 << 34, producer_epoch=7, last_sequence=41, last_timestamp=1700000000000,
+                coordinator_epoch=3, current_txn_start_offset=99)])])]))),
+    'DeleteRecords': (0, 2, (DeleteRecordsRequest, dict(
+        topics=[dict(name='events', partitions=[dict(partition_index=2, offset=1 << 33)])], timeout_ms=30000)),
+        (DeleteRecordsResponse, dict(throttle_time_ms=37, topics=[dict(name='events', partitions=[
+            dict(partition_index=2, low_watermark=1 << 33, error_code=1)])]))),
+    'IncrementalAlterConfigs': (0, 1, (IncrementalAlterConfigsRequest, dict(
+        resources=[dict(resource_type=2, resource_name='events', configs=[
+            dict(name='cleanup.policy', config_operation=2, value='compact'),
+            dict(name='retention.ms', config_operation=1, value=None)])], validate_only=True)),
+        (IncrementalAlterConfigsResponse, dict(throttle_time_ms=38, responses=[
+            dict(error_code=40, error_message='odd', resource_type=2, resource_name='events'),
+            dict(error_code=0, error_message=None, resource_type=4, resource_name='1')]))),
+    'AlterConfigs': (0, 2, (AlterConfigsRequest, dict(
+        resources=[dict(resource_type=2, resource_name='events', configs=[
+            dict(name='cleanup.policy', value='compact'), dict(name='retention.ms', value=None)])],
+        validate_only=True)),
+        (AlterConfigsResponse, dict(throttle_time_ms=39, responses=[
+            dict(error_code=40, error_message='odd', resource_type=2, resource_name='events'),
+            dict(error_code=0, error_message=None, resource_type=4, resource_name='1')]))),
+    'DescribeLogDirs': (1, 4, (DescribeLogDirsRequest, dict(
+        topics=[dict(topic='events', partitions=[2, 3])])),
+        (DescribeLogDirsResponse, dict(throttle_time_ms=40, error_code=31, results=[dict(
+            error_code=56, log_dir='/data', total_bytes=1 << 40, usable_bytes=1 << 39, topics=[
+                dict(name='events', partitions=[dict(
+                    partition_index=2, partition_size=1 << 33, offset_lag=9, is_future_key=True)])])]))),
+    'DescribeTopicPartitions': (0, 0, (DescribeTopicPartitionsRequest, dict(
+        topics=[dict(name='events')], response_partition_limit=100,
+        cursor=dict(topic_name='events', partition_index=2))),
+        (DescribeTopicPartitionsResponse, dict(
+            throttle_time_ms=41, next_cursor=dict(topic_name='other', partition_index=3), topics=[dict(
+                error_code=3, name='events', topic_id=ID, is_internal=True, topic_authorized_operations=264,
+                partitions=[dict(
+                    error_code=9, partition_index=2, leader_id=1, leader_epoch=4, replica_nodes=[1, 2, 3],
+                    isr_nodes=[1, 2], eligible_leader_replicas=[2], last_known_elr=[3], offline_replicas=[3]),
+                            dict(
+                    error_code=0, partition_index=3, leader_id=2, leader_epoch=5, replica_nodes=[],
+                    isr_nodes=[], eligible_leader_replicas=None, last_known_elr=None, offline_replicas=[])])]))),
+    'ListConfigResources': (0, 1, (ListConfigResourcesRequest, dict(resource_types=[2, 32])),
+        (ListConfigResourcesResponse, dict(throttle_time_ms=42, error_code=31, config_resources=[
+            dict(resource_name='events', resource_type=2)]))),
+    'ExplainGroup': (0, 0, (ExplainGroupRequest, dict(group_ids=['group', 'other'])),
+        (ExplainGroupResponse, dict(groups=[dict(
+            error_code=14, error_message='loading', group_id='group', state='PreparingRebalance',
+            protocol_type='consumer', waits=[dict(
+                member_id='member-1', client_id='app', client_host='/10.0.0.1', reason='It has not joined again.',
+                since_ms=4000, next='It is taken out.', due_ms=296000)])]))),
 }
 
-# The protocol has an empty text as default where Swift has none.
-EMPTY = {FindCoordinatorResponse: dict(error_message=None)}
+# The protocol has an empty text as default where Swift has none, and one group or member beside the list of them in
+# old versions.
+EMPTY = {
+    FindCoordinatorResponse: dict(error_message=None),
+    JoinGroupResponse: lambda version: dict(protocol_name=None if version >= 7 else ''),
+    InitProducerIdRequest: dict(transactional_id=None),
+}
 
 here = pathlib.Path(__file__).parent
 for api, (first, last, request, response) in MESSAGES.items():
@@ -175,10 +397,21 @@ for api, (first, last, request, response) in MESSAGES.items():
                                 ('emptyRequest', (request[0], EMPTY.get(request[0], {}))),
                                 ('emptyResponse', (response[0], EMPTY.get(response[0], {})))):
         for version in range(first, last + 1):
-            message = build(cls, values)
+            message = build(cls, values(version) if callable(values) else values)
             message.API_VERSION = version
             message.with_header(**({'correlation_id': 7, 'client_id': 'godwit'} if 'equest' in kind
                                    else {'correlation_id': 7}))
             encoded = message.encode(header=True, framed=True)
             lines.append(f'{kind} {version} {bytes(encoded).hex()}\n')
     (here / f'{api}.hex').write_text(''.join(lines))
+
+OWNED = [dict(topic='events', partitions=[2, 3])]
+for cls, values in ((ConsumerProtocolSubscription, dict(
+        topics=['events', 'other'], user_data=RECORDS, owned_partitions=OWNED, generation_id=4, rack_id='a')),
+        (ConsumerProtocolAssignment, dict(assigned_partitions=OWNED, user_data=RECORDS))):
+    lines = []
+    for version in range(4):
+        message = build(cls, values)
+        message._version = version
+        lines.append(f'data {version} {bytes(message.encode(version=version)).hex()}\n')
+    (here / f'{cls.__name__}.hex').write_text(''.join(lines))
