@@ -121,6 +121,9 @@ public final class PartitionLog<FS: FileSystem> {
     /// What `firstOffset` becomes once everything appended is committed.
     public var lastTrim: Offset { max(start.offset, trims.last) }
 
+    /// Takes note that everything below `commit` is committed. Gives whether `firstOffset` may have moved.
+    public func settleTrims(below commit: LogIndex) -> Bool { trims.settle(below: min(commit, end)) }
+
     /// Bytes of all entries.
     public var size: ByteCount { ByteCount(sizeOnDisk + unwrittenSize) }
 

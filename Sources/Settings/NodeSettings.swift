@@ -86,6 +86,10 @@ public struct StorageSettings: Hashable, Sendable {
     public var checkpointInterval = Setting.checkpointInterval.initial
     public var retentionInterval = Setting.retentionInterval.initial
     public var threads = Setting.diskThreads.initial
+    public var cleanerInterval = Setting.cleanerInterval.initial
+    public var cleanerMapBytes = Setting.cleanerMapBytes.initial
+    /// 0 is without limit.
+    public var cleanerBytesPerSecond = Setting.cleanerBytesPerSecond.initial
 
     public init() {}
 }
