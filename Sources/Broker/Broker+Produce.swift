@@ -105,7 +105,9 @@ final class ProduceRun<Environment: ShardEnvironment> {
         let configs = topic.configs
         let id = PartitionID(topic: topic.id, index: index)
         let batch = records ?? ByteBuffer()
-        let limits = topic.batchLimits(now: broker.environment.wallClock, produceVersion: call.version)
+        let limits = topic.batchLimits(
+            now: broker.environment.wallClock, produceVersion: call.version,
+            unpackedLimit: broker.settings.unpackedLimit)
         let head: EntryHead
         do throws(BatchError) {
             head = try batch.withUnsafeReadableBytes { (bytes) throws(BatchError) in

@@ -87,6 +87,7 @@ public final class Broker<Environment: ShardEnvironment> {
         case .apiVersions: try apiVersions(call)
         case .createTopics: try createTopics(call)
         case .deleteTopics: try deleteTopics(call)
+        case .deleteRecords: try deleteRecords(call)
         case .createPartitions: try createPartitions(call)
         case .describeConfigs: try describeConfigs(call)
         case .describeCluster: try describeCluster(call)
@@ -197,6 +198,8 @@ public struct BrokerSettings: Sendable {
     public var fetchWaitLimit: UInt64
     /// How long a produce may wait at most, in nanoseconds.
     public var produceWaitLimit: UInt64
+    /// The most bytes that one batch may unpack to where its records must be seen.
+    public var unpackedLimit = Int(Setting.decompressedBytesMax.initial.rawValue)
     /// The node's settings, for DescribeConfigs.
     public var shown: [ShownSetting]
     /// How many incremental fetch sessions the node keeps.

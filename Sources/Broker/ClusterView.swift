@@ -111,7 +111,9 @@ struct TopicView: Sendable {
     func hasPartition(_ index: Int32) -> Bool { index >= 0 && Int(index) < partitions.count }
 
     /// What a batch for this topic must keep to, if it arrives now.
-    func batchLimits(now: Timestamp, produceVersion: Int16) -> BatchLimits {
+    ///
+    /// - Parameter unpackedLimit: the most bytes that a batch may unpack to where its records must be seen.
+    func batchLimits(now: Timestamp, produceVersion: Int16, unpackedLimit: Int) -> BatchLimits {
         let sensible = BatchLimits.sensibleTimestamps
         let (before, below) = now.milliseconds.subtractingReportingOverflow(configs.timestampBeforeMaxMilliseconds)
         let (after, above) = now.milliseconds.addingReportingOverflow(configs.timestampAfterMaxMilliseconds)
@@ -121,6 +123,8 @@ struct TopicView: Sendable {
         let latest = judged && !above ? min(after, sensible.upperBound) : sensible.upperBound
         return BatchLimits(
             maximumSize: Int(configs.maxMessageBytes.rawValue), timestamps: earliest...max(earliest, latest),
-            allowsZstd: produceVersion >= 7)
+            allowsZstd: produceVersion >= 7,
+            depth: configs.isCompacted ? .all(unpackedLimit: unpackedLimit) : .uncompressed,
+            requiresKeys: configs.isCompacted)
     }
 }

@@ -26,6 +26,7 @@ enum ServedApis {
         Row(.apiVersions, ApiVersionsRequest.versions),
         Row(.createTopics, CreateTopicsRequest.versions),
         Row(.deleteTopics, DeleteTopicsRequest.versions),
+        Row(.deleteRecords, DeleteRecordsRequest.versions),
         Row(.offsetForLeaderEpoch, OffsetForLeaderEpochRequest.versions),
         Row(.describeConfigs, DescribeConfigsRequest.versions),
         Row(.createPartitions, CreatePartitionsRequest.versions),

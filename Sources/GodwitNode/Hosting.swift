@@ -87,11 +87,32 @@ struct Hosting: Sendable {
         ReplicaAssignment(
             partition: partition, replicas: placement.replicas, directory: directory(of: partition),
             limits: LogLimits(
-                segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentMilliseconds,
+                segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentAge,
                 indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes,
                 producersMax: producersMax),
-            retention: .init(milliseconds: configs.retentionMilliseconds, bytes: configs.retentionBytes),
+            policy: LogPolicy(configs),
             // What only this node had is gone with its disk; there is nobody to wait for.
             mayHaveForgotten: hasLost && placement.replicas.count > 1)
+    }
+}
+
+extension LogPolicy {
+    init(_ configs: EffectiveTopicConfigs) {
+        self.init()
+        if configs.isDeleted {
+            retention = Retention(milliseconds: configs.retentionMilliseconds, bytes: configs.retentionBytes)
+        }
+        if configs.isCompacted {
+            compaction = CleaningRules(
+                minDirtyShare: configs.minCleanableDirtyRatio, minLag: configs.minCompactionLagMilliseconds,
+                maxLag: configs.maxCompactionLagMilliseconds, deleteRetention: configs.deleteRetentionMilliseconds)
+        }
+    }
+}
+
+extension EffectiveTopicConfigs {
+    /// What is written to is not compacted, so a bound of the age at compaction bounds that of a segment too.
+    fileprivate var segmentAge: Int64 {
+        isCompacted ? min(segmentMilliseconds, maxCompactionLagMilliseconds) : segmentMilliseconds
     }
 }

@@ -3,6 +3,7 @@
 import Disk
 import Glibc
 import LogModel
+import LogStorage
 import Logging
 import NIOCore
 import NIOPosix
@@ -104,6 +105,20 @@ final class NodeEnvironment: ShardEnvironment {
                 "dropped a letter", metadata: ["partition": "\(partition)", "from": "\(peer)", "reason": "\(reason)"])
         case .retention(let partition, let start):
             logger.info("old segments removed", metadata: ["partition": "\(partition)", "start": "\(start)"])
+        case .cleaned(let partition, let outcome):
+            logger.info(
+                "compacted",
+                metadata: [
+                    "partition": "\(partition)", "read": "\(outcome.bytesRead)", "kept": "\(outcome.recordsKept)",
+                    "dropped": "\(outcome.recordsDropped)",
+                ])
+            if outcome.batchesUnread > 0 {
+                logger.warning(
+                    "batches that cannot be read are kept as they are",
+                    metadata: ["partition": "\(partition)", "batches": "\(outcome.batchesUnread)"])
+            }
+        case .cleaningFailed(let partition, let reason):
+            logger.warning("compaction failed", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
         case .restarted(let partition, let anchor):
             logger.notice("log restarted", metadata: ["partition": "\(partition)", "at": "\(anchor)"])
         case .rebuilding(let partition):

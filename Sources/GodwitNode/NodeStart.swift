@@ -22,11 +22,16 @@ struct NodeStart {
     private let logger: Logger
     private let files = RealFileSystem()
     private let shards: Int
+    private let cleanerGate = CleanerGate()
+    /// Chosen anew at each start, and told to nobody.
+    private let keySeed: (UInt64, UInt64)
 
     init(_ settings: NodeSettings, logger: Logger) {
         self.settings = settings
         self.logger = logger
         shards = settings.node.shards > 0 ? settings.node.shards : System.coreCount
+        var random = SystemRandomNumberGenerator()
+        keySeed = (random.next(), random.next())
     }
 
     /// The metadata log is small, and only whole segments go when a snapshot covers them.
@@ -283,11 +288,16 @@ struct NodeStart {
             retentionInterval: settings.storage.retentionInterval.wholeNanoseconds,
             checkpointInterval: settings.storage.checkpointInterval.wholeNanoseconds,
             producerExpiration: Int64(settings.storage.producerExpiration),
-            seed: id.high ^ id.low)
+            seed: id.high ^ id.low,
+            cleaner: CleanerSettings(
+                mapSize: settings.storage.cleanerMapBytes,
+                bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
+                    ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
+                interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate))
     }
 
     private func brokerSettings(_ directory: DataDirectory) -> BrokerSettings {
-        var broker = BrokerSettings(
+        var made = BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
             groups: settings.groups, voters: settings.voters.count,
             fetchLimit: Int(settings.fetches.bytesMax.rawValue),
@@ -299,10 +309,11 @@ struct NodeStart {
                     name: declaration.name, value: value, isDefault: value == declaration.initialText,
                     documentation: declaration.summary, initial: declaration.initialText, kind: declaration.kind)
             })
-        broker.fetchSessionSlots = settings.fetches.sessionSlots
-        broker.replicaSelector = settings.fetches.replicaSelector
-        broker.logDirectory = directory.topics
-        return broker
+        made.fetchSessionSlots = settings.fetches.sessionSlots
+        made.replicaSelector = settings.fetches.replicaSelector
+        made.logDirectory = directory.topics
+        made.unpackedLimit = Int(settings.requests.decompressedBytesMax.rawValue)
+        return made
     }
 
     private var connectionLimits: Transport.ConnectionLimits {

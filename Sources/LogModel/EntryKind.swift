@@ -13,6 +13,8 @@ public struct EntryKind: RawRepresentable, Hashable, Sendable, CustomStringConve
     public static let leaderStart = EntryKind(rawValue: 1)
     /// A change of the group's members.
     public static let membership = EntryKind(rawValue: 2)
+    /// The log begins later from here on: its payload is the first offset that is left.
+    public static let logStart = EntryKind(rawValue: 3)
 
     /// A marker takes one slot of the log and no Kafka offset.
     @inlinable
@@ -23,6 +25,7 @@ public struct EntryKind: RawRepresentable, Hashable, Sendable, CustomStringConve
         case .records: "records"
         case .leaderStart: "leaderStart"
         case .membership: "membership"
+        case .logStart: "logStart"
         default: "kind\(rawValue)"
         }
     }

@@ -4,10 +4,10 @@ import LogModel
 import NIOCore
 import RecordBatches
 
-/// CHECKPOINT FILE, version 1: what need not be found out by reading the log. All integers are big-endian.
+/// CHECKPOINT FILE, version 2: what need not be found out by reading the log. All integers are big-endian.
 ///
 ///      at   size  field
-///       0      4  magic, the letters "GLC1"
+///       0      4  magic, the letters "GLC2"
 ///       4      4  CRC-32C of everything after it
 ///       8      4  flags: 1 closed cleanly, 2 restarting (every segment is to be removed)
 ///      12      4  term of the start anchor
@@ -17,10 +17,17 @@ import RecordBatches
 ///      40      4  number of terms, t
 ///      44      4  number of markers, m
 ///      48      4  number of segments, s
-///      52  12 × t  terms: term (4), first log index (8)
+///      52      4  number of trims, d
+///      56      8  the first offset that committed trims have left
+///      64      8  cleaned to: the log index below which compaction has looked at every record
+///      72  12 × t  terms: term (4), first log index (8)
 ///           8 × m  markers: log index
-///          40 × s  segments: base index (8), bytes below the recovery point (8), index rows (8),
-///                  first timestamp (8; Int64.min for none), greatest timestamp (8; Int64.min for none)
+///          44 × s  segments: base index (8), bytes below the recovery point (8), index rows (8),
+///                  first timestamp (8; Int64.min for none), greatest timestamp (8; Int64.min for none),
+///                  generation (4)
+///          16 × d  trims: log index of the marker (8), first offset left (8)
+///
+/// Version 1, "GLC1", has neither trims nor `cleaned to` nor generations: the tables begin at 52 and a segment takes 40.
 ///
 /// Only what lies below the recovery point is in the tables: the rest is read from the segments, which are checked from
 /// there on. Bytes below it are never cut: when they are missing or wrong, that is damage.
@@ -32,9 +39,16 @@ struct Checkpoint: Hashable {
     var terms = TermTable()
     var markers: MarkerTable
     var segments: [SegmentSummary] = []
+    var trims = TrimTable()
+    var cleanedTo: LogIndex
 
-    private static let magic: UInt32 = 0x474c_4331
-    private static let headerSize = 52
+    private static let magic: UInt32 = 0x474c_4332
+    private static let firstMagic: UInt32 = 0x474c_4331
+    private static let headerSize = 72
+    private static let firstHeaderSize = 52
+    private static let segmentSize = 44
+    private static let firstSegmentSize = 40
+    private static let trimSize = 16
     private static let cleanFlag: UInt32 = 1
     private static let restartingFlag: UInt32 = 2
     /// What a reader takes at most.
@@ -43,11 +57,14 @@ struct Checkpoint: Hashable {
     init(emptyAt start: LogAnchor) {
         self.start = start
         recoveryPoint = start.position.end
+        cleanedTo = start.position.end
         markers = MarkerTable(start: start.position.end, offset: start.offset)
     }
 
     func encoded() -> ByteBuffer {
-        let size = Self.headerSize + 12 * terms.rows.count + 8 * markers.slots.count + 40 * segments.count
+        let size =
+            Self.headerSize + 12 * terms.rows.count + 8 * markers.slots.count + Self.segmentSize * segments.count
+            + Self.trimSize * trims.rows.count
         var bytes = ByteBufferAllocator().buffer(capacity: size)
         bytes.writeInteger(Self.magic)
         bytes.writeInteger(0 as UInt32)
@@ -59,6 +76,9 @@ struct Checkpoint: Hashable {
         bytes.writeInteger(UInt32(terms.rows.count))
         bytes.writeInteger(UInt32(markers.slots.count))
         bytes.writeInteger(UInt32(segments.count))
+        bytes.writeInteger(UInt32(trims.rows.count))
+        bytes.writeInteger(trims.settled.rawValue)
+        bytes.writeInteger(cleanedTo.rawValue)
         for row in terms.rows {
             bytes.writeInteger(row.term.rawValue)
             bytes.writeInteger(row.start.rawValue)
@@ -70,6 +90,11 @@ struct Checkpoint: Hashable {
             bytes.writeInteger(Int64(segment.indexRows))
             bytes.writeInteger(segment.firstTimestamp ?? .min)
             bytes.writeInteger(segment.maxTimestamp)
+            bytes.writeInteger(segment.generation)
+        }
+        for row in trims.rows {
+            bytes.writeInteger(row.slot.rawValue)
+            bytes.writeInteger(row.offset.rawValue)
         }
         let crc = bytes.withUnsafeReadableBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...])) }
         bytes.setInteger(crc, at: bytes.readerIndex + 4)
@@ -84,9 +109,10 @@ struct Checkpoint: Hashable {
 
     init(decoding bytes: ByteBuffer) throws(Flaw) {
         var bytes = bytes
-        guard bytes.readableBytes >= Self.headerSize, bytes.readInteger(as: UInt32.self) == Self.magic,
-            let crc = bytes.readInteger(as: UInt32.self)
+        guard bytes.readableBytes >= Self.firstHeaderSize, let magic = bytes.readInteger(as: UInt32.self),
+            magic == Self.magic || magic == Self.firstMagic, let crc = bytes.readInteger(as: UInt32.self)
         else { throw Flaw("this is no checkpoint") }
+        let isFirst = magic == Self.firstMagic
         guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == crc else {
             throw Flaw("the checksum does not match")
         }
@@ -98,8 +124,13 @@ struct Checkpoint: Hashable {
         let point = try reader.index()
         guard startIndex <= point else { throw Flaw("the recovery point lies before the start") }
         let (termCount, markerCount, segmentCount) = (try reader.count(), try reader.count(), try reader.count())
+        let trimCount = isFirst ? 0 : try reader.count()
+        let settled = Offset(isFirst ? 0 : try reader.count64())
+        cleanedTo = isFirst ? startIndex : try reader.index()
         // Counts are checked against the bytes at hand before anything is set aside for them.
-        guard reader.bytes.readableBytes == 12 * termCount + 8 * markerCount + 40 * segmentCount else {
+        let segmentSize = isFirst ? Self.firstSegmentSize : Self.segmentSize
+        let tables = 12 * termCount + 8 * markerCount + segmentSize * segmentCount + Self.trimSize * trimCount
+        guard reader.bytes.readableBytes == tables else {
             throw Flaw("the tables do not have the size that is said")
         }
         var rows: [TermTable.Row] = []
@@ -111,7 +142,13 @@ struct Checkpoint: Hashable {
         guard let markers = MarkerTable(start: startIndex, offset: offset, slots: slots) else {
             throw Flaw("the markers do not ascend")
         }
-        for _ in 0..<segmentCount { segments.append(try reader.segment()) }
+        for _ in 0..<segmentCount { segments.append(try reader.segment(hasGeneration: !isFirst)) }
+        var trimRows: [TrimTable.Row] = []
+        for _ in 0..<trimCount {
+            trimRows.append(.init(slot: try reader.index(), offset: Offset(try reader.count64())))
+        }
+        guard let trims = TrimTable(settled: settled, rows: trimRows) else { throw Flaw("the trims do not ascend") }
+        self.trims = trims
         for (earlier, later) in zip(segments, segments.dropFirst()) where earlier.base >= later.base {
             throw Flaw("the segments do not ascend")
         }
@@ -156,13 +193,15 @@ struct Checkpoint: Hashable {
             return Term(value)
         }
 
-        mutating func segment() throws(Flaw) -> SegmentSummary {
+        mutating func segment(hasGeneration: Bool) throws(Flaw) -> SegmentSummary {
             let (base, size, rows) = (try index(), try count64(), try count64())
             guard rows <= size else { throw Flaw("more index rows than bytes") }
             let (first, greatest) = (try int64(), try int64())
+            let generation = hasGeneration ? try int32() : 0
+            guard generation >= 0 else { throw Flaw("a negative generation") }
             return SegmentSummary(
-                base: base, size: size, indexRows: Int(rows), firstTimestamp: first == .min ? nil : first,
-                maxTimestamp: greatest)
+                base: base, generation: generation, size: size, indexRows: Int(rows),
+                firstTimestamp: first == .min ? nil : first, maxTimestamp: greatest)
         }
     }
 }

@@ -56,6 +56,9 @@ final class CheckpointFile<FS: FileSystem>: Sendable {
         }
     }
 
+    /// The sequence of the one that certainly stands in the file.
+    var completed: Int { state.withLock { $0.completed } }
+
     func holds(_ image: CheckpointImage) -> Bool { state.withLock { $0.completed == image.sequence } }
 
     /// Keeps everything up to `sequence` that is not written yet from being written, and tells the highest recovery

@@ -19,7 +19,7 @@ extension PartitionLog {
         for head in heads {
             precondition(head.baseOffset == endOffset, "an appended entry continues the offsets")
             precondition(head.term >= lastTerm, "terms never fall along a log")
-            if head.isMarker { markers.note(end) }
+            if head.isMarker { note(marker: head, of: bytes, at: bytes.readerIndex + total) }
             producerMemory.note(head, at: end)
             if head.term != lastTerm || terms.rows.isEmpty {
                 terms.note(head.term, at: end)
@@ -32,6 +32,14 @@ extension PartitionLog {
         precondition(total == bytes.readableBytes, "the heads are those of the bytes")
         recent.append(.init(start: first, end: end, bytes: bytes, heads: heads[...]))
         unwrittenSize += Int64(total)
+    }
+
+    /// Takes note of the marker at the log's end, whose bytes begin at `index` of `bytes`.
+    func note(marker head: EntryHead, of bytes: ByteBuffer, at index: Int) {
+        markers.note(end)
+        guard head.kind == .logStart, let offset = LogStartPayload.offset(in: bytes, at: index) else { return }
+        // A start beyond the log would be nobody's honest word.
+        trims.note(end, min(offset, head.baseOffset))
     }
 
     /// Hands what was appended to the system, one write a segment, and ends segments that are due.
@@ -84,7 +92,7 @@ extension PartitionLog {
                     return run
                 }
                 size += Int64(head.totalSize)
-                if firstTimestamp == nil, !head.isMarker { firstTimestamp = head.maxTimestamp.milliseconds }
+                if firstTimestamp == nil, head.recordCount.rawValue > 0 { firstTimestamp = head.maxTimestamp.milliseconds }
             }
             run.chunks += 1
         }

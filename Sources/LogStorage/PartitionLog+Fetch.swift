@@ -9,11 +9,14 @@ extension PartitionLog {
     /// The batches from the one that holds `from` on, as far as they lie below `upTo`: at most `limit` bytes, but the
     /// first batch whole (KIP-74). Markers are left out.
     ///
-    /// - Throws: `.outOfRange` when `from` lies before the start or beyond the end.
+    /// What begins before `from` is the batch that holds it, or a hole that compaction left (`HoleEntry`).
+    ///
+    /// - Throws: `.outOfRange` when `from` lies before `firstOffset` or beyond the end.
     /// - Complexity: O(log *n*) in index rows, plus O(markers) in the answer.
     public func fetch(from: Offset, upTo: Offset, limit: ByteCount) throws(LogError) -> [FetchPiece<FS.File>] {
         try checkUsable()
-        guard start.offset <= from, from <= endOffset else { throw .outOfRange(available: start.offset..<endOffset) }
+        let first = firstOffset
+        guard first <= from, from <= endOffset else { throw .outOfRange(available: first..<endOffset) }
         let upTo = min(upTo, endOffset)
         guard from < upTo else { return [] }
         var at = index(of: from)

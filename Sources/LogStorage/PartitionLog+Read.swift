@@ -9,6 +9,9 @@ extension PartitionLog {
     /// Whole entries from `from` on, for replication: at most `limit` bytes, but at least one entry unless `from` is
     /// the end. From memory when it still holds them, without copying; otherwise from one segment's file.
     ///
+    /// Where compaction has merged entries into a hole, any slot of the hole may be asked for: a follower that has the
+    /// entries as they were is sent the rest of the hole.
+    ///
     /// - Throws: `.beforeStart` when they are gone; `.corrupt` when no entry begins at `from`.
     public func read(from: LogIndex, limit: ByteCount) throws(LogError) -> LogSlice {
         try checkUsable()
@@ -21,7 +24,8 @@ extension PartitionLog {
     }
 
     private func readRecent(from: LogIndex, limit: Int64) throws(LogError) -> LogSlice {
-        guard let entry = recent.entry(at: from), entry.index == from else { throw notABoundary(from) }
+        guard let entry = recent.entry(at: from) else { throw notABoundary(from) }
+        if entry.index < from { return try restOfHole(entry.head, at: entry.index, from: from) }
         var bytes: [ByteBuffer] = []
         var size: Int64 = 0
         var reached = from
@@ -60,7 +64,7 @@ extension PartitionLog {
 
     private func readFile(from: LogIndex, limit: Int64) throws(LogError) -> LogSlice {
         let place = try locate(from)
-        guard place.index == from else { throw notABoundary(from) }
+        if place.index < from { return try restOfHole(place.head, at: place.index, from: from) }
         let segment = segments[place.segment]
         let wanted = max(Int64(place.head.totalSize), min(limit, segment.size - place.position))
         let file = try onDisk { () throws(DiskError) in try segment.file() }
@@ -92,6 +96,12 @@ extension PartitionLog {
         }
         bytes = slice(bytes, 0, size)
         return sliced([bytes], from: from, to: reached, size: Int64(size))
+    }
+
+    private func restOfHole(_ head: EntryHead, at index: LogIndex, from: LogIndex) throws(LogError) -> LogSlice {
+        guard head.isHole else { throw notABoundary(from) }
+        let rest = head.restOfHole(skipping: from.slots(since: index))
+        return sliced([rest], from: from, to: index.advanced(by: head.slots), size: Int64(rest.readableBytes))
     }
 
     private func sliced(_ bytes: [ByteBuffer], from: LogIndex, to reached: LogIndex, size: Int64) -> LogSlice {

@@ -19,10 +19,10 @@ extension PartitionLog {
         let isThere = try onDisk { () throws(DiskError) in try fs.exists(directory) }
         if !isThere { try onDisk { () throws(DiskError) in try fs.makeDirectory(directory) } }
         let names = try onDisk { () throws(DiskError) in try fs.list(directory) }
-        let bases = names.compactMap { Segment<FS>.base(ofName: $0) }.sorted()
+        let files = names.compactMap { Segment<FS>.name(ofFile: $0) }.sorted()
         guard let checkpoint = try CheckpointFile.read(in: directory, fs: fs) else {
             // The checkpoint is durable before the first segment is made.
-            guard bases.isEmpty else {
+            guard files.isEmpty else {
                 throw .corrupt(.init(file: directory + "/checkpoint", position: .zero, detail: "it is gone"))
             }
             // Also when the directory was there: who made it may have died before this.
@@ -30,38 +30,44 @@ extension PartitionLog {
             return try begin(at: .origin, in: directory, fs: fs, limits: limits)
         }
         if checkpoint.isRestarting {
-            try remove(bases, in: directory, fs: fs)
-            return try begin(at: checkpoint.start, in: directory, fs: fs, limits: limits)
+            try remove(files, in: directory, fs: fs)
+            return try begin(
+                at: checkpoint.start, trims: checkpoint.trims, in: directory, fs: fs, limits: limits)
         }
-        // Retention moves the start before it removes what lies before it.
-        let removed = bases.filter { $0 < checkpoint.start.position.end }
+        // Retention and compaction have the checkpoint let go of files before they remove them, and name new ones only
+        // once they are whole. Beyond the recovery point lies what was appended since.
+        let live = Set(checkpoint.segments.map(\.name))
+        let removed = files.filter { file in
+            !live.contains(file) && (file.generation > 0 || file.base < checkpoint.recoveryPoint)
+        }
         if !removed.isEmpty { try remove(removed, in: directory, fs: fs) }
         let log = PartitionLog(
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [],
             recovery: RecoveryReport())
-        try log.recover(checkpoint, bases: bases.filter { checkpoint.start.position.end <= $0 })
+        try log.recover(checkpoint, files: files.filter { !removed.contains($0) })
         try log.restoreProducers()
         return log
     }
 
     private static func begin(
-        at anchor: LogAnchor, in directory: String, fs: FS, limits: LogLimits
+        at anchor: LogAnchor, trims: TrimTable = TrimTable(), in directory: String, fs: FS, limits: LogLimits
     ) throws(LogError) -> sending PartitionLog {
         var recovery = RecoveryReport()
         recovery.wasClean = true
+        var checkpoint = Checkpoint(emptyAt: anchor)
+        checkpoint.trims = trims
         let log = PartitionLog(
-            directory: directory, fs: fs, limits: limits, checkpoint: Checkpoint(emptyAt: anchor), segments: [],
-            recovery: recovery)
+            directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [], recovery: recovery)
         try log.writeCheckpoint()
         return log
     }
 
-    private static func remove(_ bases: [LogIndex], in directory: String, fs: FS) throws(LogError) {
+    private static func remove(_ files: [SegmentName], in directory: String, fs: FS) throws(LogError) {
         try onDisk { () throws(DiskError) in
             // The checkpoint that lets them go may be visible and not yet durable; without it they would be missed.
             try fs.synchronizeDirectory(directory)
-            for base in bases.reversed() {
-                let path = Segment<FS>.path(base, in: directory)
+            for file in files.reversed() {
+                let path = Segment<FS>.path(file, in: directory)
                 if try fs.exists(path + Segment<FS>.indexSuffix) { try fs.remove(path + Segment<FS>.indexSuffix) }
                 try fs.remove(path + Segment<FS>.logSuffix)
             }
@@ -69,28 +75,29 @@ extension PartitionLog {
         }
     }
 
-    private func recover(_ checkpoint: Checkpoint, bases: [LogIndex]) throws(LogError) {
+    private func recover(_ checkpoint: Checkpoint, files: [SegmentName]) throws(LogError) {
         let promised = checkpoint.segments
         guard promised.first.map({ $0.base == start.position.end }) ?? (checkpoint.recoveryPoint == start.position.end)
         else {
             throw .corrupt(
                 .init(file: directory + "/checkpoint", position: .zero, detail: "it does not cover its segments"))
         }
-        let missing = promised.map(\.base).filter { !bases.contains($0) }
+        let missing = promised.map(\.name).filter { !files.contains($0) }
         // Damage is looked for first: a log that is refused is left as it is.
         for summary in promised { try checkPromise(summary) }
         guard missing.isEmpty else { preconditionFailure("a missing segment keeps no promise") }
 
-        var dropped: [LogIndex] = []
+        var dropped: [SegmentName] = []
         var reached = start.position.end
-        for base in bases {
-            let place = promised.firstIndex { $0.base == base }
+        for file in files {
+            let base = file.base
+            let place = promised.firstIndex { $0.name == file }
             let summary = place.map { promised[$0] } ?? SegmentSummary(emptyAt: base)
             let promisedEnd = place.map { $0 + 1 < promised.count ? promised[$0 + 1].base : checkpoint.recoveryPoint }
             let segment = Segment<FS>(summary, end: promisedEnd ?? base, directory: directory, in: fs, limits: limits)
             guard base == reached else {
                 note(base, .init(promiseIsKept: true, connects: false, tailIsWhole: true, indexMatches: true))
-                dropped.append(base)
+                dropped.append(file)
                 continue
             }
             let isLast = place.map { $0 + 1 == promised.count } ?? true
@@ -101,7 +108,7 @@ extension PartitionLog {
     }
 
     private func checkPromise(_ summary: SegmentSummary) throws(LogError) {
-        let path = Segment<FS>.path(summary.base, in: directory) + Segment<FS>.logSuffix
+        let path = Segment<FS>.path(summary.name, in: directory) + Segment<FS>.logSuffix
         let size = try onDisk { () throws(DiskError) -> Int64? in
             try fs.exists(path) ? try fs.size(of: path).rawValue : nil
         }
@@ -148,7 +155,12 @@ extension PartitionLog {
         let isSuspect = try onDisk { () throws(DiskError) in try fs.exists(failureNote) }
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
             guard head.baseOffset == endOffset, head.term >= lastTerm else { break }
-            if head.isMarker { markers.note(end) }
+            if head.isMarker {
+                // Only a trim's payload says something here, and it is short.
+                let size = head.kind == .logStart ? min(head.totalSize, 1 << 10) : 0
+                let bytes = try file.readBuffer(size, at: segment.size, path: segment.path)
+                note(marker: head, of: bytes, at: bytes.readerIndex)
+            }
             if head.term != lastTerm || terms.rows.isEmpty {
                 terms.note(head.term, at: end)
                 lastTerm = head.term
@@ -181,10 +193,10 @@ extension PartitionLog {
         }
     }
 
-    private func finishRecovery(dropped: [LogIndex], wasClosedCleanly: Bool) throws(LogError) {
+    private func finishRecovery(dropped: [SegmentName], wasClosedCleanly: Bool) throws(LogError) {
         written = end
-        for base in dropped {
-            let path = Segment<FS>.path(base, in: directory) + Segment<FS>.logSuffix
+        for file in dropped {
+            let path = Segment<FS>.path(file, in: directory) + Segment<FS>.logSuffix
             recovery.cut += try onDisk { () throws(DiskError) in try fs.size(of: path) }
         }
         if !dropped.isEmpty { try Self.remove(dropped, in: directory, fs: fs) }

@@ -119,10 +119,13 @@ extension PartitionLog {
         checkpoint.terms.truncate(to: written)
         checkpoint.markers = markers
         checkpoint.markers.truncate(to: written)
+        checkpoint.trims = trims
+        checkpoint.trims.truncate(to: written)
+        checkpoint.cleanedTo = min(cleanedTo, written)
         checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
             SegmentSummary(
-                base: segment.base, size: segment.size, indexRows: segment.index.stored,
-                firstTimestamp: segment.firstTimestamp, maxTimestamp: segment.maxTimestamp)
+                base: segment.base, generation: segment.generation, size: segment.size,
+                indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp, maxTimestamp: segment.maxTimestamp)
         }
         return CheckpointJob(indexFiles: indexFiles, image: image(of: checkpoint), file: checkpointFile)
     }
@@ -140,17 +143,9 @@ extension PartitionLog {
         isClean: Bool = false, isRestarting: Bool = false, upTo point: LogIndex? = nil
     ) throws(LogError) {
         let point = min(point ?? durable, durable)
-        var checkpoint = Checkpoint(emptyAt: start)
+        var checkpoint = try draft(upTo: point)
         checkpoint.isClean = isClean
         checkpoint.isRestarting = isRestarting
-        checkpoint.recoveryPoint = point
-        checkpoint.terms = terms
-        checkpoint.terms.truncate(to: point)
-        checkpoint.markers = markers
-        checkpoint.markers.truncate(to: point)
-        for segment in segments where segment.base < point {
-            checkpoint.segments.append(try summary(of: segment, upTo: point))
-        }
         let image = image(of: checkpoint)
         do throws(DiskError) {
             for segment in segments {
@@ -166,6 +161,30 @@ extension PartitionLog {
         syncedSinceCheckpoint = 0
     }
 
+    /// What a checkpoint says whose recovery point is `point`, which is durable.
+    private func draft(upTo point: LogIndex) throws(LogError) -> Checkpoint {
+        var checkpoint = Checkpoint(emptyAt: start)
+        checkpoint.recoveryPoint = point
+        checkpoint.terms = terms
+        checkpoint.terms.truncate(to: point)
+        checkpoint.markers = markers
+        checkpoint.markers.truncate(to: point)
+        checkpoint.trims = trims
+        checkpoint.trims.truncate(to: point)
+        checkpoint.cleanedTo = min(cleanedTo, point)
+        for segment in segments where segment.base < point {
+            checkpoint.segments.append(try summary(of: segment, upTo: point))
+        }
+        return checkpoint
+    }
+
+    /// A checkpoint of what is durable, to be written elsewhere.
+    func checkpointJob(upTo point: LogIndex) throws(LogError) -> CheckpointJob<FS> {
+        let checkpoint = try draft(upTo: point)
+        let indexFiles = segments.compactMap { $0.index.takeUnsynced() }
+        return CheckpointJob(indexFiles: indexFiles, image: image(of: checkpoint), file: checkpointFile)
+    }
+
     private func summary(of segment: Segment<FS>, upTo point: LogIndex) throws(LogError) -> SegmentSummary {
         segment.index.store()
         var size = segment.size
@@ -175,7 +194,7 @@ extension PartitionLog {
             rows = min(rows, (try? segment.index.count { $0.position < size }) ?? 0)
         }
         return SegmentSummary(
-            base: segment.base, size: size, indexRows: rows, firstTimestamp: size > 0 ? segment.firstTimestamp : nil,
-            maxTimestamp: size > 0 ? segment.maxTimestamp : .min)
+            base: segment.base, generation: segment.generation, size: size, indexRows: rows,
+            firstTimestamp: size > 0 ? segment.firstTimestamp : nil, maxTimestamp: size > 0 ? segment.maxTimestamp : .min)
     }
 }

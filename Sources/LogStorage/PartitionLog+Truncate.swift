@@ -34,6 +34,8 @@ extension PartitionLog {
         end = newEnd
         markers.truncate(to: newEnd)
         terms.truncate(to: newEnd)
+        trims.truncate(to: newEnd)
+        cleanedTo = min(cleanedTo, newEnd)
         lastTerm = terms.rows.last?.term ?? start.position.term
         try truncateProducers(to: newEnd)
     }
@@ -76,6 +78,9 @@ extension PartitionLog {
         durable = end
         written = end
         terms = TermTable()
+        trims.restart()
+        cleanedTo = end
+        cleaning = nil
         lastTerm = anchor.position.term
         markers = MarkerTable(start: end, offset: anchor.offset)
         restartProducers()

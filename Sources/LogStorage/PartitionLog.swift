@@ -35,6 +35,14 @@ public final class PartitionLog<FS: FileSystem> {
     public internal(set) var terms: TermTable
     var lastTerm: Term
     var markers: MarkerTable
+    var trims: TrimTable
+    /// Compaction has looked at every record below, and none of them is older than another of the same key below.
+    public internal(set) var cleanedTo: LogIndex
+    /// Which cleaning is under way, if one is; see `LogCleaning`.
+    var cleaning: Int?
+    var cleanings = 0
+    /// Files that compaction has replaced and could not remove yet.
+    var outdated: [SegmentName] = []
 
     /// In log order; the last one is written to. Empty until something is written out.
     var segments: [Segment<FS>]
@@ -89,6 +97,8 @@ public final class PartitionLog<FS: FileSystem> {
         start = checkpoint.start
         markers = checkpoint.markers
         terms = checkpoint.terms
+        trims = checkpoint.trims
+        cleanedTo = checkpoint.cleanedTo
         end = checkpoint.recoveryPoint
         endOffset = checkpoint.markers.offset(at: checkpoint.recoveryPoint)
         lastTerm = checkpoint.terms.rows.last?.term ?? checkpoint.start.position.term
@@ -105,6 +115,17 @@ public final class PartitionLog<FS: FileSystem> {
 
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }
+
+    /// The first offset that may be read: what lies before is gone, or hidden by a committed trim.
+    ///
+    /// It never falls while the log is open. After a restart it may be lower until `settleTrims` knows what is committed.
+    public var firstOffset: Offset { max(start.offset, min(trims.settled, endOffset)) }
+
+    /// What `firstOffset` becomes once everything appended is committed.
+    public var lastTrim: Offset { max(start.offset, trims.last) }
+
+    /// Takes note that everything below `commit` is committed. Gives whether `firstOffset` may have moved.
+    public func settleTrims(below commit: LogIndex) -> Bool { trims.settle(below: min(commit, end)) }
 
     /// Bytes of all entries.
     public var size: ByteCount { ByteCount(sizeOnDisk + unwrittenSize) }

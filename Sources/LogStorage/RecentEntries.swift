@@ -94,6 +94,19 @@ struct RecentEntries {
         }
     }
 
+    /// Lets go of written chunks that begin before `index`.
+    mutating func evict(before index: LogIndex) {
+        var isOver = false
+        while !isOver, first < unwritten, chunks[first].start < index {
+            cost -= chunks[first].cost
+            chunks[first].bytes = ByteBuffer()
+            chunks[first].heads = []
+            first += 1
+            isOver = first == chunks.count
+        }
+        evict(toCost: .max)
+    }
+
     /// Forgets the entries from `end` on, which must be a boundary.
     mutating func truncate(to end: LogIndex) {
         while let last = chunks.last, chunks.count > first, last.start >= end {

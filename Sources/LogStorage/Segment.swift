@@ -6,9 +6,12 @@ import RecordBatches
 
 /// SEGMENT FILE: Kafka batches and markers back to back, nothing else. It is named by the log index of its first slot
 /// in 20 digits, `00000000000000000041.log`, because two segments can begin at the same Kafka offset when one of them
-/// holds only markers. Beside it lies its index, `00000000000000000041.index`.
+/// holds only markers. Beside it lies its index, `00000000000000000041.index`. What compaction has written anew has a
+/// generation, `00000000000000000041.2.log`, and counts only where the checkpoint names it.
 final class Segment<FS: FileSystem> {
     let base: LogIndex
+    /// How often compaction has written the segment that begins here.
+    let generation: Int32
     let path: String
     let index: SparseIndex<FS>
     /// Bytes written out, which are all whole entries.
@@ -27,28 +30,41 @@ final class Segment<FS: FileSystem> {
     private let fs: FS
     private(set) var openFile: FS.File?
 
-    static func path(_ base: LogIndex, in directory: String) -> String {
-        let digits = String(base.rawValue)
-        return directory + "/" + String(repeating: "0", count: 20 - digits.utf8.count) + digits
+    /// A segment's path without its suffix.
+    static func path(_ name: SegmentName, in directory: String) -> String {
+        let digits = String(name.base.rawValue)
+        let path = directory + "/" + String(repeating: "0", count: 20 - digits.utf8.count) + digits
+        return name.generation == 0 ? path : path + "." + String(name.generation)
     }
 
     static var logSuffix: String { ".log" }
     static var indexSuffix: String { ".index" }
 
-    /// The base that a file name stands for; `nil` when it is no segment's.
-    static func base(ofName name: String) -> LogIndex? {
-        guard name.hasSuffix(logSuffix), name.utf8.count == 20 + logSuffix.utf8.count else { return nil }
-        let digits = name.utf8.prefix(20)
-        guard digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) else { return nil }
-        return Int64(name.prefix(20)).map { LogIndex($0) }
+    /// What a file name stands for; `nil` when it is no segment's.
+    static func name(ofFile file: String) -> SegmentName? {
+        guard file.hasSuffix(logSuffix) else { return nil }
+        let parts = file.utf8.dropLast(logSuffix.utf8.count).split(
+            separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
+        guard let digits = parts.first, digits.count == 20, let base = number(digits) else { return nil }
+        guard parts.count == 2 else { return SegmentName(base: LogIndex(base), generation: 0) }
+        guard let generation = number(parts[1]), generation > 0, parts[1].first != UInt8(ascii: "0") else { return nil }
+        return Int32(exactly: generation).map { SegmentName(base: LogIndex(base), generation: $0) }
     }
+
+    private static func number(_ digits: Substring.UTF8View) -> Int64? {
+        guard digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) else { return nil }
+        return Int64(Substring(digits))
+    }
+
+    var name: SegmentName { SegmentName(base: base, generation: generation) }
 
     /// A segment as the checkpoint describes it, or an empty one. The file is opened when it is first needed.
     init(_ summary: SegmentSummary, end: LogIndex, directory: String, in fs: FS, limits: LogLimits) {
         base = summary.base
-        path = Self.path(summary.base, in: directory) + Self.logSuffix
+        generation = summary.generation
+        path = Self.path(summary.name, in: directory) + Self.logSuffix
         index = SparseIndex(
-            path: Self.path(summary.base, in: directory) + Self.indexSuffix, base: summary.base,
+            path: Self.path(summary.name, in: directory) + Self.indexSuffix, base: summary.base,
             stored: summary.indexRows, in: fs)
         size = summary.size
         durableSize = summary.size
@@ -83,11 +99,7 @@ final class Segment<FS: FileSystem> {
             index.add(IndexRow(index: end, position: size, maxTimestamp: maxTimestamp))
             lastRowPosition = size
         }
-        if !head.isMarker {
-            let time = head.maxTimestamp.milliseconds
-            if firstTimestamp == nil { firstTimestamp = time }
-            maxTimestamp = max(maxTimestamp, time)
-        }
+        noteTime(head)
         size += Int64(head.totalSize)
         end = end.advanced(by: head.slots)
     }
@@ -120,7 +132,7 @@ final class Segment<FS: FileSystem> {
     }
 
     private func noteTime(_ head: EntryHead) {
-        guard !head.isMarker else { return }
+        guard head.recordCount.rawValue > 0 else { return }
         if firstTimestamp == nil { firstTimestamp = head.maxTimestamp.milliseconds }
         maxTimestamp = max(maxTimestamp, head.maxTimestamp.milliseconds)
     }
@@ -167,17 +179,31 @@ final class Segment<FS: FileSystem> {
     }
 }
 
+/// Which segment, and which writing of it.
+struct SegmentName: Hashable, Comparable {
+    var base: LogIndex
+    var generation: Int32
+
+    static func < (left: Self, right: Self) -> Bool {
+        (left.base, left.generation) < (right.base, right.generation)
+    }
+}
+
 /// What the checkpoint says of a segment.
 struct SegmentSummary: Hashable {
     var base: LogIndex
+    var generation: Int32
     /// Bytes below the recovery point.
     var size: Int64
     var indexRows: Int
     var firstTimestamp: Int64?
     var maxTimestamp: Int64
 
-    init(base: LogIndex, size: Int64, indexRows: Int, firstTimestamp: Int64?, maxTimestamp: Int64) {
+    init(
+        base: LogIndex, generation: Int32 = 0, size: Int64, indexRows: Int, firstTimestamp: Int64?, maxTimestamp: Int64
+    ) {
         self.base = base
+        self.generation = generation
         self.size = size
         self.indexRows = indexRows
         self.firstTimestamp = firstTimestamp
@@ -187,4 +213,6 @@ struct SegmentSummary: Hashable {
     init(emptyAt base: LogIndex) {
         self.init(base: base, size: 0, indexRows: 0, firstTimestamp: nil, maxTimestamp: .min)
     }
+
+    var name: SegmentName { SegmentName(base: base, generation: generation) }
 }

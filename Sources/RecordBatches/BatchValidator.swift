@@ -22,18 +22,21 @@ public struct BatchLimits: Hashable, Sendable {
     /// Whether zstd may be used: not before Produce version 7 (KIP-110).
     public var allowsZstd: Bool
     public var depth: Depth
+    /// Whether a record without a key is refused, as a compacted topic has it. `depth` must reach the records.
+    public var requiresKeys: Bool
 
     /// Up to the end of the year 9999, which keeps nanoseconds sent by mistake, and overflow, out of the log.
     public static let sensibleTimestamps: ClosedRange<Int64> = 0...253_402_300_799_999
 
     public init(
         maximumSize: Int, timestamps: ClosedRange<Int64> = sensibleTimestamps, allowsZstd: Bool = true,
-        depth: Depth = .uncompressed
+        depth: Depth = .uncompressed, requiresKeys: Bool = false
     ) {
         self.maximumSize = maximumSize
         self.timestamps = timestamps
         self.allowsZstd = allowsZstd
         self.depth = depth
+        self.requiresKeys = requiresKeys
     }
 }
 
@@ -156,6 +159,9 @@ public enum BatchValidator {
             }
             let (time, overflow) = raw.baseTimestamp.addingReportingOverflow(view.timestampDelta)
             guard !overflow, time == -1 || bounds.contains(time) else { throw BatchError(.badTimestamp(time)) }
+            guard view.key != nil || !limits.requiresKeys else {
+                throw BatchError(.badRecord(index: index, "no key, in a compacted topic"))
+            }
             position = view.range.upperBound
         }
         guard position == section.count else {

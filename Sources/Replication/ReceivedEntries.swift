@@ -66,7 +66,8 @@ struct ReceivedEntries {
         self.heads = heads
     }
 
-    /// The entries that start at or after `index`; `nil` when `index` is inside one.
+    /// The entries that start at or after `index`; `nil` when `index` is inside one that is no hole. Of a hole the rest
+    /// is given: the leader's compaction may have merged what we hold entry by entry.
     func suffix(from index: LogIndex) -> (ByteBuffer, [EntryHead])? {
         var at = start
         var position = bytes.readerIndex
@@ -75,10 +76,26 @@ struct ReceivedEntries {
                 guard let rest = bytes.getSlice(at: position, length: bytes.writerIndex - position) else { return nil }
                 return (rest, Array(heads[number...]))
             }
+            if index < at.advanced(by: head.slots), at < index, head.isHole {
+                return rest(of: head, at: at, from: index, number: number, position: position)
+            }
             at = at.advanced(by: head.slots)
             position += head.totalSize
         }
         return nil
+    }
+}
+
+extension ReceivedEntries {
+    private func rest(
+        of hole: EntryHead, at start: LogIndex, from index: LogIndex, number: Int, position: Int
+    ) -> (ByteBuffer, [EntryHead])? {
+        var rest = hole.restOfHole(skipping: index.slots(since: start))
+        guard let head = try? EntryHead.parse(rest) else { return nil }
+        let next = position + hole.totalSize
+        guard let behind = bytes.getSlice(at: next, length: bytes.writerIndex - next) else { return nil }
+        rest.writeImmutableBuffer(behind)
+        return (rest, [head] + heads[(number + 1)...])
     }
 }
 

@@ -13,6 +13,7 @@ extension Replica {
         if raft.isLeader {
             for waiting in waitingProduces.take(committed: raft.commit) { waiting.completion(waiting.stored) }
         }
+        settleTrims()
         if state != nil { applyCommitted() }
         notifyWatchers()
     }

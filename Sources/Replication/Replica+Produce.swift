@@ -51,7 +51,7 @@ extension Replica {
         log.append(bytes, heads: [placed.assigned(baseOffset: baseOffset, term: raft.term)])
         shard.markDirty(self)
         let stored = ProduceOutcome.stored(
-            baseOffset: baseOffset, logStart: log.start.offset, appendTime: stampsTime ? now : nil)
+            baseOffset: baseOffset, logStart: logStart, appendTime: stampsTime ? now : nil)
         switch acknowledgement {
         case .all:
             waitingProduces.append(

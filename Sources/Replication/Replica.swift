@@ -35,6 +35,15 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Produces that wait for their commit, in log order.
     var waitingProduces = WaitingProduces()
     var watchers: [CommitWatcher] = []
+    /// Deletes of records that wait for their commit, in log order.
+    var waitingTrims: [WaitingTrim] = []
+    /// Committed trims may have hidden whole segments.
+    var hidesSegments = false
+    /// Compaction has a job under way in this log's directory.
+    var isBeingCleaned = false
+    /// Ascending: the last offsets of the batches by which the next sequence number of a producer is judged. Compaction
+    /// keeps their headers.
+    public var lastBatchOffsets: () -> [Offset] = { [] }
     var syncInFlight = false
     var isMarkedDirty = false
     var isMarkedForReplication = false
@@ -79,15 +88,16 @@ public final class Replica<Environment: ShardEnvironment> {
         return log.offset(at: raft.commit)
     }
 
-    public var logStart: Offset { log.start.offset }
+    /// The first offset that may be read: what lies before was deleted, by retention or by request.
+    public var logStart: Offset { log.firstOffset }
 
-    /// Keeps the log by other rules from now on: its limits and retention, as the topic's configs say them.
+    /// Keeps the log by other rules from now on: its limits and its policy, as the topic's configs say them.
     ///
     /// - Precondition: the rules are for this partition. Where it is kept, and with whom, does not change.
     public func adopt(_ rules: ReplicaAssignment) {
         precondition(rules.partition == id, "rules are adopted by the partition they are for")
         assignment.limits = rules.limits
-        assignment.retention = rules.retention
+        assignment.policy = rules.policy
         log.limits = rules.limits
     }
 
@@ -128,7 +138,7 @@ public final class Replica<Environment: ShardEnvironment> {
         if let anchor = work.installSnapshot { install(at: anchor, bytes: entries?.bytes) }
         if let change = work.roleChange { roleChanged(change) }
         if work.committed != nil { commitMoved() }
-        if let term = work.appendLeaderStart { appendLeaderStart(term) }
+        if work.appendLeaderStart != nil { append(.leaderStart) }
     }
 
     private func post(_ envelope: Envelope) {
@@ -147,9 +157,11 @@ public final class Replica<Environment: ShardEnvironment> {
         shard.markDirty(self)
     }
 
-    private func appendLeaderStart(_ term: Term) {
+    /// Appends a marker as this term's leader.
+    func append(_ kind: EntryKind, payload: ByteBuffer = ByteBuffer()) {
         let marker = MarkerEntry.encode(
-            kind: .leaderStart, term: term, nextOffset: log.endOffset, timestamp: shard.environment.wallClock)
+            kind: kind, term: raft.term, nextOffset: log.endOffset, timestamp: shard.environment.wallClock,
+            payload: payload)
         guard let head = try? EntryHead.parse(marker) else {
             preconditionFailure("our own marker must be readable")
         }
@@ -168,10 +180,12 @@ public final class Replica<Environment: ShardEnvironment> {
             leadsSince = nil
             shard.environment.report(.steppedDown(id, term))
             failWaitingProduces(.notLeader)
+            failWaitingTrims(.notLeader)
             state?.leadershipChanged(isLeader: false, term: term)
             notifyWatchers()
         case .leaderChanged:
             failWaitingProduces(.notLeader)
+            failWaitingTrims(.notLeader)
             notifyWatchers()
         }
         shard.environment.learned(Leadership(partition: id, term: raft.term, leader: raft.leader))
@@ -198,17 +212,15 @@ public final class Replica<Environment: ShardEnvironment> {
             stop("the log could not be written: \(error)")
             return
         }
-        guard !syncInFlight, let ticket = log.beginSync() else { return }
+        if hidesSegments { removeHiddenSegments() }
+        guard stopped == nil, !syncInFlight, let ticket = log.beginSync() else { return }
         syncInFlight = true
         shard.environment.submit({ ticket.run() }) { result in self.synced(ticket, result) }
     }
 
     private func synced(_ ticket: SyncTicket<Environment.Files>, _ result: Result<Void, DiskError>) {
         syncInFlight = false
-        if let retirement {
-            retirement()
-            return
-        }
+        retireIfIdle()
         guard stopped == nil, !shard.isClosed else { return }
         do throws(LogError) {
             let durable = try log.completeSync(ticket, result)
@@ -219,6 +231,15 @@ public final class Replica<Environment: ShardEnvironment> {
         }
     }
 
+    /// Tells who waits for it that no disk work is left.
+    func retireIfIdle() {
+        guard !isBusyOnDisk, let retirement else { return }
+        self.retirement = nil
+        retirement()
+    }
+
+    var isBusyOnDisk: Bool { syncInFlight || isBeingCleaned }
+
     /// Ends this replica's part in its group for good: it says nothing more to anybody.
     ///
     /// A failed fsync is never retried and believed (Rebello et al., USENIX ATC 2020), so there is no way back but to
@@ -228,6 +249,7 @@ public final class Replica<Environment: ShardEnvironment> {
         stopped = reason
         heldLetters.removeAll()
         failWaitingProduces(.storageFailed)
+        failWaitingTrims(.storageFailed)
         notifyWatchers()
         shard.environment.report(.stopped(id, reason: reason))
         shard.environment.learned(Leadership(partition: id, term: raft.term, leader: nil))

@@ -14,12 +14,39 @@ public struct ReplicaAssignment: Sendable {
     /// Where the log lives.
     public var directory: String
     public var limits: LogLimits
-    public var retention: Retention
+    public var policy: LogPolicy
     /// If there is no log at `directory`, one was there and is lost: see `Rebuilding`.
     public var mayHaveForgotten: Bool
 
-    /// How long and how much of a log is kept. `nil` is without limit.
+    public init(
+        partition: PartitionID, replicas: [NodeID], learners: [NodeID] = [], directory: String, limits: LogLimits,
+        policy: LogPolicy = LogPolicy(), mayHaveForgotten: Bool = false
+    ) {
+        precondition(!replicas.isEmpty, "a partition has at least one replica")
+        self.partition = partition
+        self.replicas = replicas
+        self.learners = learners
+        self.directory = directory
+        self.limits = limits
+        self.policy = policy
+        self.mayHaveForgotten = mayHaveForgotten
+    }
+
+    /// Whether the log is kept by other rules than `other` says: those that `Replica.adopt` takes over.
+    public func keepsOtherwise(than other: ReplicaAssignment) -> Bool {
+        limits != other.limits || policy != other.policy
+    }
+}
+
+/// What becomes of a log's older part (`cleanup.policy`). Without both halves it is kept forever.
+public struct LogPolicy: Hashable, Sendable {
+    /// How long and how much of it is kept.
+    public var retention: Retention
+    /// How it is compacted; `nil` when it is not.
+    public var compaction: CleaningRules?
+
     public struct Retention: Hashable, Sendable {
+        /// `nil` is without limit, as below.
         public var milliseconds: Int64?
         public var bytes: ByteCount?
 
@@ -29,23 +56,9 @@ public struct ReplicaAssignment: Sendable {
         }
     }
 
-    public init(
-        partition: PartitionID, replicas: [NodeID], learners: [NodeID] = [], directory: String, limits: LogLimits,
-        retention: Retention = Retention(), mayHaveForgotten: Bool = false
-    ) {
-        precondition(!replicas.isEmpty, "a partition has at least one replica")
-        self.partition = partition
-        self.replicas = replicas
-        self.learners = learners
-        self.directory = directory
-        self.limits = limits
+    public init(retention: Retention = Retention(), compaction: CleaningRules? = nil) {
         self.retention = retention
-        self.mayHaveForgotten = mayHaveForgotten
-    }
-
-    /// Whether the log is kept by other rules than `other` says: those that `Replica.adopt` takes over.
-    public func keepsOtherwise(than other: ReplicaAssignment) -> Bool {
-        limits != other.limits || retention != other.retention
+        self.compaction = compaction
     }
 }
 
@@ -58,6 +71,7 @@ public struct ShardSettings: Sendable {
     public var balanceInterval: UInt64
     public var retentionInterval: UInt64
     public var checkpointInterval: UInt64
+    public var cleaner: CleanerSettings
     /// How long an idempotent producer may be silent before it is forgotten, in milliseconds.
     public var producerExpiration: Int64
     /// Makes the elections of this shard's groups differ from its peers'.
@@ -65,7 +79,7 @@ public struct ShardSettings: Sendable {
 
     public init(
         node: NodeID, timing: RaftTiming, limits: RaftLimits, balanceInterval: UInt64, retentionInterval: UInt64,
-        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64
+        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings
     ) {
         self.node = node
         self.timing = timing
@@ -75,5 +89,6 @@ public struct ShardSettings: Sendable {
         self.checkpointInterval = checkpointInterval
         self.producerExpiration = producerExpiration
         self.seed = seed
+        self.cleaner = cleaner
     }
 }

@@ -29,6 +29,7 @@ public final class Shard<Environment: ShardEnvironment> {
     private var turnEndRequested = false
     private(set) var connectedPeers: [NodeID: Moment] = [:]
     private var upkeep = Upkeep()
+    private lazy var cleaner = Cleaner(self, settings.cleaner)
     /// Leadership is being given away; nothing new begins.
     public private(set) var isStopping = false
     /// The logs are closed: whatever still arrives comes too late.
@@ -109,10 +110,11 @@ public final class Shard<Environment: ShardEnvironment> {
         }
         ordered.removeAll { $0 === replica }
         replica.failWaitingProduces(.unknownPartition)
+        replica.failWaitingTrims(.unknownPartition)
         replica.notifyWatchers()
         journal.forget(partition)
         replica.stopped = "deleted"
-        if replica.syncInFlight {
+        if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
             removeFiles(of: partition, in: directory)
@@ -185,7 +187,7 @@ public final class Shard<Environment: ShardEnvironment> {
         let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
         for replica in ordered where replica.stopped == nil {
             next = min(next, replica.raft.deadline)
-            if !replica.waitingProduces.isEmpty { next = min(next, expiry) }
+            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty { next = min(next, expiry) }
         }
         return next
     }
@@ -197,8 +199,10 @@ public final class Shard<Environment: ShardEnvironment> {
         for replica in ordered {
             if replica.raft.deadline <= now { replica.step(.tick) }
             replica.expireWaitingProduces(now: now)
+            replica.expireWaitingTrims(now: now)
         }
         upkeep.run(on: self, now: now)
+        cleaner.tick(now: now)
         if turnEndRequested == false { environment.flushLetters() }
     }
 

@@ -2,6 +2,7 @@
 
 public import Disk
 public import LogModel
+public import LogStorage
 public import NIOCore
 public import RaftCore
 
@@ -61,6 +62,9 @@ public enum ShardEvent: Sendable {
     /// A peer sent what no correct peer sends; the letter was dropped.
     case badLetter(PartitionID, from: NodeID, reason: String)
     case retention(PartitionID, start: LogAnchor)
+    case cleaned(PartitionID, CleaningOutcome)
+    /// Compaction has met an error of the disk, and will try again.
+    case cleaningFailed(PartitionID, reason: String)
     case restarted(PartitionID, at: LogAnchor)
     /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
     case rebuilding(PartitionID)

@@ -69,17 +69,16 @@ struct Upkeep {
     private func applyRetention<Environment>(_ shard: Shard<Environment>) {
         let now = shard.environment.wallClock
         for replica in shard.allReplicas where replica.stopped == nil && replica.state == nil {
-            let kept = replica.assignment.retention
-            guard kept.bytes != nil || kept.milliseconds != nil else { continue }
-            do throws(LogError) {
-                let moved = try replica.log.applyRetention(
+            let kept = replica.assignment.policy.retention
+            if kept.bytes != nil || kept.milliseconds != nil, replica.highWatermark != nil,
+                replica.raft.acceptsProposals, !shard.isStopping
+            {
+                // Only the leader decides; what it decides is replicated, and each replica removes its own files.
+                let point = replica.log.retentionPoint(
                     now: now, bytes: kept.bytes, milliseconds: kept.milliseconds, committed: replica.raft.commit)
-                guard let anchor = moved else { continue }
-                replica.step(.logStartMoved(anchor))
-                shard.environment.report(.retention(replica.id, start: anchor))
-            } catch {
-                replica.stop("old segments could not be removed: \(error)")
+                replica.appendTrim(to: point)
             }
+            replica.removeHiddenSegments()
         }
     }
 

@@ -98,6 +98,10 @@ extension Setting<Duration> {
         "log.retention.check.interval", "How often segments past retention.ms or retention.bytes are looked for.",
         initial: .seconds(60), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
 
+    public static let cleanerInterval = Setting(
+        "log.cleaner.interval", "How often logs that are to be compacted are looked for, when there was none.",
+        initial: .seconds(15), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
+
     public static let connectionIdleTimeout = Setting(
         "connection.idle.timeout", "How long a client may be silent before its connection is closed.",
         initial: .seconds(600), bounds: .seconds(1) ... .seconds(604_800), change: .restart)
@@ -125,6 +129,15 @@ extension Setting<ByteCount> {
     public static let segmentBytes = Setting(
         "log.segment.bytes", "How long a segment of a log grows; the default of the topic config segment.bytes.",
         initial: .gibibytes(1), bounds: .kibibytes(16)...ByteCount(Int64(Int32.max)), change: .cluster)
+
+    public static let cleanerMapBytes = Setting(
+        "log.cleaner.dedupe.buffer.size",
+        "The memory for keys of the one log that a node compacts at a time; keys beyond wait for the next pass.",
+        initial: .mebibytes(64), bounds: .mebibytes(1) ... .gibibytes(16), change: .restart)
+
+    public static let cleanerBytesPerSecond = Setting(
+        "log.cleaner.io.max.bytes.per.second", "How fast a node may read logs to compact them; 0 is without limit.",
+        initial: .zero, bounds: .zero ... .gibibytes(1_024), change: .restart)
 
     public static let tailBytes = Setting(
         "log.tail.bytes", "How much of the newest records of a partition is kept in memory for its followers.",

@@ -90,6 +90,10 @@ public struct StorageSettings: Hashable, Sendable {
     /// In milliseconds.
     public var producerExpiration = Setting.producerExpiration.initial
     public var producersMax = Setting.producersPerPartitionMax.initial
+    public var cleanerInterval = Setting.cleanerInterval.initial
+    public var cleanerMapBytes = Setting.cleanerMapBytes.initial
+    /// 0 is without limit.
+    public var cleanerBytesPerSecond = Setting.cleanerBytesPerSecond.initial
 
     public init() {}
 }

@@ -20,6 +20,10 @@ public struct TopicConfig: Hashable, Sendable {
     public enum Rule: Hashable, Sendable {
         case range(ClosedRange<Int64>)
         case oneOf([String])
+        /// A share of one: from 0 to 1.
+        case share
+        /// At least one of these, between commas, each once.
+        case someOf([String])
         /// Only the default, and why.
         case onlyDefault(reason: String)
     }
@@ -60,6 +64,18 @@ public struct TopicConfig: Hashable, Sendable {
                 throw .notOneOf(name, value: value.clipped, values: values)
             }
             return match
+        case .share:
+            guard let share = Double(text) else { throw .notANumber(name, value: value.clipped) }
+            guard (0...1).contains(share) else { throw .outOfBounds(name, value: value.clipped, bounds: 0...1) }
+            return "\(share)"
+        case .someOf(let values):
+            let items = text.split(separator: ",", omittingEmptySubsequences: false).map(\.trimmed)
+            for (place, item) in items.enumerated() {
+                guard values.contains(item), !items[..<place].contains(item) else {
+                    throw .notOneOf(name, value: value.clipped, values: values)
+                }
+            }
+            return items.joined(separator: ",")
         case .onlyDefault(let reason):
             guard isDefault(text) else { throw .notSupported(name, value: value.clipped, reason: reason) }
             return initial
@@ -93,7 +109,7 @@ public enum TopicConfigError: Error, Hashable, Sendable, CustomStringConvertible
         case .unknown(let name): "Unknown topic config name: \(name)"
         case .missingValue(let name): "\(name): a value is needed"
         case .repeated(let name): "\(name): given more than once"
-        case .notANumber(let name, let value): "\(name): '\(value)' is not a whole number"
+        case .notANumber(let name, let value): "\(name): '\(value)' is not a number of the kind needed"
         case .outOfBounds(let name, let value, let bounds):
             "\(name): \(value) is not within \(bounds.lowerBound) to \(bounds.upperBound)"
         case .notOneOf(let name, let value, let values):

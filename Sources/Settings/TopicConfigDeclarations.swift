@@ -45,9 +45,24 @@ extension TopicConfig {
         "How far a record's timestamp may lie in the future, in milliseconds, when the producer gives it.")
 
     public static let cleanupPolicy = TopicConfig(
-        "cleanup.policy", .list, "delete",
-        .onlyDefault(reason: "logs are not compacted yet, so only 'delete' is taken"),
-        "What is done with old segments: they are deleted.")
+        "cleanup.policy", .list, "delete", .someOf(["compact", "delete"]),
+        "What is done with old segments: they are deleted, or compacted to the last record of each key, or both.")
+
+    public static let deleteRetention = TopicConfig(
+        "delete.retention.ms", .long, "86400000", .range(0...Int64.max),
+        "How long a record without a value, which deletes its key, is kept once it has been compacted, in milliseconds.")
+
+    public static let minCompactionLag = TopicConfig(
+        "min.compaction.lag.ms", .long, "0", .range(0...Int64.max),
+        "How old a record is at least before it is compacted, in milliseconds.")
+
+    public static let maxCompactionLag = TopicConfig(
+        "max.compaction.lag.ms", .long, "9223372036854775807", .range(1...Int64.max),
+        "How old a record gets before its log is compacted though little of it is new, in milliseconds.")
+
+    public static let minCleanableDirtyRatio = TopicConfig(
+        "min.cleanable.dirty.ratio", .double, "0.5", .share,
+        "How much of a log, from 0 to 1, must be new before it is compacted again.")
 
     public static let compressionType = TopicConfig(
         "compression.type", .string, "producer",
@@ -60,18 +75,11 @@ extension TopicConfig {
     private static let working = [
         maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
         indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
+        deleteRetention, minCompactionLag, maxCompactionLag, minCleanableDirtyRatio,
     ]
 
     private static let fixed =
         fixedByDesign
-        + [
-            ("delete.retention.ms", .long, "86400000"), ("min.compaction.lag.ms", .long, "0"),
-            ("max.compaction.lag.ms", .long, "9223372036854775807"), ("min.cleanable.dirty.ratio", .double, "0.5"),
-        ].map { (name: String, kind: Kind, initial: String) in
-            TopicConfig(
-                name, kind, initial, .onlyDefault(reason: "logs are not compacted yet"),
-                "Has a meaning only where logs are compacted.")
-        }
         + [
             ("remote.storage.enable", .boolean, "false"), ("local.retention.ms", .long, "-2"),
             ("local.retention.bytes", .long, "-2"), ("remote.log.copy.disable", .boolean, "false"),

@@ -154,6 +154,14 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
     public var timestampType: TimestampType
     public var timestampBeforeMaxMilliseconds: Int64
     public var timestampAfterMaxMilliseconds: Int64
+    /// Whether old segments are deleted, by `retention.ms` and `retention.bytes`.
+    public var isDeleted: Bool
+    /// Whether only the last record of each key is kept.
+    public var isCompacted: Bool
+    public var deleteRetentionMilliseconds: Int64
+    public var minCompactionLagMilliseconds: Int64
+    public var maxCompactionLagMilliseconds: Int64
+    public var minCleanableDirtyRatio: Double
 
     init(_ configs: TopicConfigs, _ defaults: TopicDefaults) {
         func number(_ config: TopicConfig) -> Int64 {
@@ -179,5 +187,14 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
         timestampType = TimestampType(rawValue: timestamps) ?? .createTime
         timestampBeforeMaxMilliseconds = number(.timestampBeforeMax)
         timestampAfterMaxMilliseconds = number(.timestampAfterMax)
+        let policy = configs.override(of: TopicConfig.cleanupPolicy.name) ?? TopicConfig.cleanupPolicy.initial
+        let policies = policy.split(separator: ",").map(\.trimmed)
+        isCompacted = policies.contains("compact")
+        isDeleted = policies.contains("delete")
+        deleteRetentionMilliseconds = number(.deleteRetention)
+        minCompactionLagMilliseconds = number(.minCompactionLag)
+        maxCompactionLagMilliseconds = number(.maxCompactionLag)
+        let ratio = configs.override(of: TopicConfig.minCleanableDirtyRatio.name).flatMap { Double($0) }
+        minCleanableDirtyRatio = ratio ?? 0.5
     }
 }

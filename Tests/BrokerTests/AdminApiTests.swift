@@ -104,7 +104,7 @@ import Testing
         var rules = replica.assignment
         #expect(!replica.assignment.keepsOtherwise(than: rules))
         rules.limits.segmentBytes = .kibibytes(16)
-        rules.retention.bytes = .zero
+        rules.policy.retention.bytes = .zero
         #expect(replica.assignment.keepsOtherwise(than: rules))
         replica.adopt(rules)
         #expect(!replica.assignment.keepsOtherwise(than: rules))

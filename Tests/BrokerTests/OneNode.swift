@@ -62,7 +62,8 @@ final class OneNode {
         shard = Shard(
             settings: ShardSettings(
                 node: Self.node, timing: RaftTiming(), limits: RaftLimits(), balanceInterval: 1_000_000_000,
-                retentionInterval: 60_000_000_000, checkpointInterval: 60_000_000_000, seed: 7),
+                retentionInterval: 60_000_000_000, checkpointInterval: 60_000_000_000, seed: 7,
+                cleaner: CleanerSettings(keySeed: (1, 2))),
             environment: environment, journal: journal)
         var brokerSettings = BrokerSettings(
             node: Self.node, topics: settings.topics, topicDefaults: TopicDefaults(settings),

@@ -218,7 +218,7 @@ private struct Noted {
 }
 
 /// A producer as the oracle finds it, by looking back from the end of the log.
-private struct Found: Equatable {
+private struct Remembered: Equatable {
     var epoch: Int16
     var batches: [RememberedBatch] = []
     var lastIndex: LogIndex
@@ -382,7 +382,7 @@ private struct ProducerRun {
 
     func verify() {
         for producer in 0..<4 as Range<Int64> {
-            #expect(log.producers[producer].map { Found($0) } == Found(producer, in: entries), "producer \(producer)")
+            #expect(log.producers[producer].map { Remembered($0) } == Remembered(producer, in: entries), "producer \(producer)")
         }
         #expect(log.producers.all.allSatisfy { $0.id < 4 })
     }

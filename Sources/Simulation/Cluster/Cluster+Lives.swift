@@ -49,7 +49,8 @@ extension Cluster {
                 maxInflightBytes: ByteCount(climate.maxInflightBytes), maxInflightAppends: climate.maxInflightAppends),
             balanceInterval: climate.balanceInterval, retentionInterval: 150_000_000,
             checkpointInterval: 400_000_000,
-            producerExpiration: planted == .forgetfulLeaders ? 0 : 86_400_000, seed: random.next())
+            producerExpiration: planted == .forgetfulLeaders ? 0 : 86_400_000, seed: random.next(),
+            cleaner: CleanerSettings(interval: 200_000_000, keySeed: (random.next(), random.next())))
     }
 
     private func host(_ number: Int, at place: Int) {
@@ -60,7 +61,7 @@ extension Cluster {
         let voters = (0..<climate.nodes).map { NodeID(Int32(($0 + number) % climate.nodes)) }
         let assignment = ReplicaAssignment(
             partition: partition(number), replicas: voters, directory: "data/p\(number)", limits: limits,
-            retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) }))
+            policy: LogPolicy(retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) })))
         var state: FoldedState?
         if climate.isStateful, number == 0 {
             let loaded = FoldedState(cluster: self, place: place, number: number)

@@ -234,7 +234,7 @@ final class Cluster {
             schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
         case .badLetter: statistics.refusedLetters += 1
         case .becameLeader: statistics.elections += 1
-        case .opened, .steppedDown, .retention, .rebuilding, .rebuilt: break
+        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt: break
         }
     }
 
