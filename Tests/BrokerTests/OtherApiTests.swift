@@ -15,7 +15,7 @@ import Testing
         #expect(
             Set(keys) == [
                 .produce, .fetch, .listOffsets, .metadata, .apiVersions, .createTopics, .deleteTopics,
-                .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
+                .deleteRecords, .offsetForLeaderEpoch, .describeConfigs, .createPartitions, .describeCluster,
             ])
         #expect(answer.apis.first { $0.key == .produce }?.minVersion == 0)
         #expect(answer.apis.first { $0.key == .fetch }?.minVersion == 4)
