@@ -24,6 +24,11 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     /// A leader's word is never heard: nothing can be committed.
     case deafFollowers
 
+    /// A leader shows records that were deleted as if they were not.
+    case retractedStart
+    /// A compacted log lacks the last record of a key.
+    case lostKey
+
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {
         switch (self, message) {

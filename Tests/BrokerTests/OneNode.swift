@@ -52,7 +52,9 @@ final class OneNode {
     private var nextOffset = Offset(0)
     static let node = NodeID(1)
 
-    init(settings: NodeSettings = NodeSettings()) throws {
+    init(
+        settings: NodeSettings = NodeSettings(), cleaner: CleanerSettings = CleanerSettings(keySeed: (1, 2))
+    ) throws {
         directory = NSTemporaryDirectory() + "godwit-broker-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory + "/votes", withIntermediateDirectories: true)
         let journal = try HardStateJournal.open(directory: directory + "/votes", in: RealFileSystem())
@@ -60,7 +62,7 @@ final class OneNode {
             settings: ShardSettings(
                 node: Self.node, timing: RaftTiming(), limits: RaftLimits(), balanceInterval: 1_000_000_000,
                 retentionInterval: 60_000_000_000, checkpointInterval: 60_000_000_000, seed: 7,
-                cleaner: CleanerSettings(keySeed: (1, 2))),
+                cleaner: cleaner),
             environment: environment, journal: journal)
         broker = Broker(
             settings: BrokerSettings(
@@ -89,7 +91,10 @@ final class OneNode {
 
     /// Makes a topic; its partitions are kept and led by this node.
     @discardableResult
-    func topic(_ name: String, partitions: Int = 1, configs: [(name: String, value: String?)] = []) throws -> TopicID {
+    func topic(
+        _ name: String, partitions: Int = 1, configs: [(name: String, value: String?)] = [],
+        limits: LogLimits = LogLimits(), policy: LogPolicy = LogPolicy()
+    ) throws -> TopicID {
         let id = TopicID(high: 100, low: nextTopic)
         nextTopic += 1
         let placement = PartitionPlacement(replicas: [Self.node])
@@ -103,7 +108,7 @@ final class OneNode {
             shard.host(
                 ReplicaAssignment(
                     partition: partition, replicas: [Self.node], directory: "\(directory)/\(id)-\(index)",
-                    limits: LogLimits()))
+                    limits: limits, policy: policy))
         }
         waitForLeadership()
         return id

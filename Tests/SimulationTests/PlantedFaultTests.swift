@@ -14,6 +14,8 @@ import Testing
         (.retractedCommit, [.monotonic]),
         (.earlyWatermark, [.quorumLog]),
         (.deafFollowers, [.liveness]),
+        (.retractedStart, [.retention]),
+        (.lostKey, [.retention]),
     ]
 
     @Test(arguments: PlantedFault.allCases)

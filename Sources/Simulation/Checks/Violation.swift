@@ -37,6 +37,10 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case offsetMonotone = "L4"
         /// Offsets follow each other without a hole, and are the same function of the log everywhere.
         case offsetAccounting = "L5"
+        /// A log's start never goes back, and compaction takes only committed records that later ones supersede.
+        case retention = "L12"
+        /// A lookup by time gives the first record that is readable and reaches it.
+        case timeLookup = "L13"
         /// After the faults end there is a leader, and it commits.
         case liveness = "V1"
         /// A replica stopped itself although its disk did what disks do.
