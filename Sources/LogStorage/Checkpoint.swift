@@ -27,7 +27,7 @@ import RecordBatches
 ///                  generation (4)
 ///          16 × d  trims: log index of the marker (8), first offset left (8)
 ///
-/// Version 1, "GLC1", has neither trims nor `cleaned to` nor generations: the tables begin at 52 and a segment takes 40.
+/// Version 1, "GLC1", has no trims, no `cleaned to` and no generations: the tables begin at 52, a segment takes 40.
 ///
 /// Only what lies below the recovery point is in the tables: the rest is read from the segments, which are checked from
 /// there on. Bytes below it are never cut: when they are missing or wrong, that is damage.

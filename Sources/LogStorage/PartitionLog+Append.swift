@@ -92,7 +92,9 @@ extension PartitionLog {
                     return run
                 }
                 size += Int64(head.totalSize)
-                if firstTimestamp == nil, head.recordCount.rawValue > 0 { firstTimestamp = head.maxTimestamp.milliseconds }
+                if firstTimestamp == nil, head.recordCount.rawValue > 0 {
+                    firstTimestamp = head.maxTimestamp.milliseconds
+                }
             }
             run.chunks += 1
         }

@@ -125,7 +125,8 @@ extension PartitionLog {
         checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
             SegmentSummary(
                 base: segment.base, generation: segment.generation, size: segment.size,
-                indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp, maxTimestamp: segment.maxTimestamp)
+                indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp,
+                maxTimestamp: segment.maxTimestamp)
         }
         return CheckpointJob(indexFiles: indexFiles, image: image(of: checkpoint), file: checkpointFile)
     }
@@ -195,6 +196,7 @@ extension PartitionLog {
         }
         return SegmentSummary(
             base: segment.base, generation: segment.generation, size: size, indexRows: rows,
-            firstTimestamp: size > 0 ? segment.firstTimestamp : nil, maxTimestamp: size > 0 ? segment.maxTimestamp : .min)
+            firstTimestamp: size > 0 ? segment.firstTimestamp : nil,
+            maxTimestamp: size > 0 ? segment.maxTimestamp : .min)
     }
 }

@@ -35,7 +35,9 @@ extension PartitionLog {
         let first = firstOffset
         var from = index(of: first)
         var greatest: Int64?
-        if from < stop, let time = try greatestTimestamp(from: first, inBatchAt: &from), from <= stop { greatest = time }
+        if from < stop, let time = try greatestTimestamp(from: first, inBatchAt: &from), from <= stop {
+            greatest = time
+        }
         for (number, segment) in segments.enumerated() where segment.base < stop && segment.end > from {
             if segment.base >= from, segment.end <= stop {
                 if segment.maxTimestamp != .min { greatest = max(greatest ?? .min, segment.maxTimestamp) }

@@ -118,7 +118,7 @@ public final class PartitionLog<FS: FileSystem> {
 
     /// The first offset that may be read: what lies before is gone, or hidden by a committed trim.
     ///
-    /// It never falls while the log is open. After a restart it may be lower until `settleTrims` knows what is committed.
+    /// It never falls while the log is open. After a restart it may be lower until it is known what is committed.
     public var firstOffset: Offset { max(start.offset, min(trims.settled, endOffset)) }
 
     /// What `firstOffset` becomes once everything appended is committed.

@@ -50,7 +50,8 @@ extension TopicConfig {
 
     public static let deleteRetention = TopicConfig(
         "delete.retention.ms", .long, "86400000", .range(0...Int64.max),
-        "How long a record without a value, which deletes its key, is kept once it has been compacted, in milliseconds.")
+        "How long a record without a value, which deletes its key, is kept once it has been compacted, in milliseconds."
+    )
 
     public static let minCompactionLag = TopicConfig(
         "min.compaction.lag.ms", .long, "0", .range(0...Int64.max),

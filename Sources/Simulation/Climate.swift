@@ -62,6 +62,11 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var maxInflightBytes: Int64
     public var maxInflightAppends: Int
 
+    /// Whether logs are compacted; the state machine's never is.
+    public var isCompacted: Bool
+    /// The mean span between two requests to delete records, or 0 for none.
+    public var trimInterval: UInt64
+
     /// What may go wrong at a random moment.
     public enum Fault: String, CaseIterable, Sendable {
         /// The process dies; what it wrote stays in the page cache.
@@ -126,6 +131,8 @@ public struct Climate: Sendable, CustomStringConvertible {
             delay = min(delay, 2_000_000)
             maxInflightAppends = min(maxInflightAppends, 4)
         }
+        isCompacted = random.chance(perMille: 400)
+        trimInterval = UInt64(random.pick([0, 0, 150, 400])) * milliseconds
         produceInterval = max(produceInterval, 4 * UInt64(producers + retriers) * batchInterval)
     }
 
@@ -151,7 +158,8 @@ public struct Climate: Sendable, CustomStringConvertible {
             \(lostAnswersPerMille)‰ of the answers lost, segments of \(segmentBytes) B, \
             appends of \(maxAppendBytes) B, window \(maxInflightBytes) B in \(maxInflightAppends), \
             election timeout \(electionTimeout / 1_000_000) ms, \
-            \(isStateful ? "a state machine, " : "")faults: \(faultNames)
+            \(isStateful ? "a state machine, " : "")\(isCompacted ? "compacted, " : "")\
+            \(trimInterval > 0 ? "trimmed every \(trimInterval / 1_000_000) ms, " : "")faults: \(faultNames)
             """
     }
 }

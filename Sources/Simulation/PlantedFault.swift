@@ -26,6 +26,11 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     /// Every replica forgets its producers a moment after they have written.
     case forgetfulLeaders
 
+    /// A leader shows records that were deleted as if they were not.
+    case retractedStart
+    /// A compacted log lacks the last record of a key.
+    case lostKey
+
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {
         switch (self, message) {

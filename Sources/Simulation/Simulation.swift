@@ -186,7 +186,7 @@ extension Cluster {
         let end = consensus[number].committedOffset
         for place in nodes.indices {
             guard let replica = nodes[place].shard?.replica(partition(number)) else { continue }
-            var position = replica.log.start.offset
+            var position = replica.log.firstOffset
             let start = position
             var found: [(offset: Offset, batch: BatchName)] = []
             var order = ProducerOrderCheck()
@@ -196,17 +196,37 @@ extension Cluster {
                     throw Violation(.noLoss, "n\(place) has nothing at \(position), committed ends at \(end)")
                 }
                 for head in heads {
-                    guard head.baseOffset == position else {
+                    let isCut = position == replica.log.firstOffset || head.isHole
+                    guard head.baseOffset == position || isCut && head.baseOffset < position else {
                         throw Violation(.offsetAccounting, "n\(place) has \(head.baseOffset) where \(position) belongs")
                     }
-                    let batch = BatchName(id: head.producerID, sequence: head.baseSequence)
-                    try order.read(batch, slots: head.slots)
-                    try records[number].read(batch, at: position, committedOffset: end, by: "n\(place)")
-                    found.append((position, batch))
                     position = head.nextOffset
+                    guard !head.isHole else { continue }
+                    let batch = BatchName(id: head.producerID, sequence: head.baseSequence)
+                    // Compaction leaves gaps between a producer's batches.
+                    if !isCompacted(number) { try order.read(batch, slots: head.slots) }
+                    try records[number].read(batch, at: head.baseOffset, committedOffset: end, by: "n\(place)")
+                    found.append((head.baseOffset, batch))
                 }
             }
-            try records[number].checkFinal(found, from: start)
+            if !isCompacted(number) { try records[number].checkFinal(found, from: start) }
+            try checkRecords(of: replica.log, number, at: place, upTo: end, from: start)
+        }
+    }
+
+    /// L12 and L13: record by record, and by time.
+    private func checkRecords(
+        of log: PartitionLog<SimFileSystem>, _ number: Int, at place: Int, upTo end: Offset, from start: Offset
+    ) throws {
+        var found = try readRecords(of: log, upTo: end)
+        if planted == .lostKey, isCompacted(number) { _ = found.popLast() }
+        try compaction[number].checkFinal(
+            found, committed: consensus[number].committed, from: start, isCompacted: isCompacted(number),
+            on: nodes[place].id)
+        let times = [0, found.first?.timestamp ?? 0, found.last?.timestamp ?? 0, Int64(now / 2_000_000), .max]
+        for time in times {
+            let answer = try log.offset(atOrAfter: Timestamp(milliseconds: time), upTo: end)
+            try compaction[number].checkTime(time, answered: answer?.offset, found: found, on: nodes[place].id)
         }
     }
 }

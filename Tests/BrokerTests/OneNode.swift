@@ -54,6 +54,7 @@ final class OneNode {
 
     init(
         settings: NodeSettings = NodeSettings(), index: Int = 0, logDirectory: String? = nil,
+        cleaner: CleanerSettings = CleanerSettings(keySeed: (1, 2)),
         shown: [ShownSetting] = [.init(name: "node.id", value: "1", isDefault: false, documentation: "Who this is.")]
     ) throws {
         directory = NSTemporaryDirectory() + "godwit-broker-\(UUID().uuidString)"
@@ -63,7 +64,7 @@ final class OneNode {
             settings: ShardSettings(
                 node: Self.node, timing: RaftTiming(), limits: RaftLimits(), balanceInterval: 1_000_000_000,
                 retentionInterval: 60_000_000_000, checkpointInterval: 60_000_000_000, seed: 7,
-                cleaner: CleanerSettings(keySeed: (1, 2))),
+                cleaner: cleaner),
             environment: environment, journal: journal)
         var brokerSettings = BrokerSettings(
             node: Self.node, topics: settings.topics, topicDefaults: TopicDefaults(settings),
@@ -94,7 +95,10 @@ final class OneNode {
 
     /// Makes a topic; its partitions are kept and led by this node.
     @discardableResult
-    func topic(_ name: String, partitions: Int = 1, configs: [(name: String, value: String?)] = []) throws -> TopicID {
+    func topic(
+        _ name: String, partitions: Int = 1, configs: [(name: String, value: String?)] = [],
+        limits: LogLimits = LogLimits(), policy: LogPolicy = LogPolicy()
+    ) throws -> TopicID {
         let id = TopicID(high: 100, low: nextTopic)
         nextTopic += 1
         let placement = PartitionPlacement(replicas: [Self.node])
@@ -108,7 +112,7 @@ final class OneNode {
             shard.host(
                 ReplicaAssignment(
                     partition: partition, replicas: [Self.node], directory: "\(directory)/\(id)-\(index)",
-                    limits: LogLimits()))
+                    limits: limits, policy: policy))
         }
         waitForLeadership()
         return id

@@ -38,11 +38,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("cleanup.policy", "compact"), ("cleanup.policy", "compact,delete"), ("compression.type", "zstd"),
+        ("compression.type", "zstd"),
         ("flush.messages", "1"), ("flush.ms", "1000"), ("file.delete.delay.ms", "1"), ("preallocate", "true"),
         ("unclean.leader.election.enable", "true"), ("remote.storage.enable", "true"), ("segment.jitter.ms", "1"),
-        ("min.cleanable.dirty.ratio", "0.1"), ("delete.retention.ms", "1"), ("compression.zstd.level", "9"),
-        ("leader.replication.throttled.replicas", "*"), ("segment.index.bytes", "1"), ("min.compaction.lag.ms", "1"),
+        ("compression.zstd.level", "9"), ("leader.replication.throttled.replicas", "*"), ("segment.index.bytes", "1"),
     ])
     func whatKafkaHasAndGodwitHasNotIsRefusedWithTheReason(name: String, value: String) {
         #expect {
@@ -54,11 +53,34 @@ import Testing
     }
 
     @Test(arguments: [
-        ("cleanup.policy", "delete"), ("compression.type", "producer"), ("min.cleanable.dirty.ratio", "0.50"),
+        ("compression.type", "producer"),
         ("preallocate", "False"), ("flush.ms", "9223372036854775807"),
     ])
     func theOneValueOfAFixedConfigIsTaken(name: String, value: String) throws {
         #expect(try TopicConfigs(validating: [(name, value)]).overrides.count == 1)
+    }
+
+    @Test func whatIsDoneWithOldSegmentsCanBeChosen() throws {
+        func effective(_ given: [(String, String?)]) throws -> EffectiveTopicConfigs {
+            try TopicConfigs(validating: given).effective(TopicDefaults())
+        }
+        let initial = try effective([])
+        #expect(initial.isDeleted && !initial.isCompacted && initial.minCleanableDirtyRatio == 0.5)
+        #expect(initial.deleteRetentionMilliseconds == 86_400_000 && initial.maxCompactionLagMilliseconds == .max)
+        let compact = try effective([("cleanup.policy", "Compact"), ("min.cleanable.dirty.ratio", "0.10")])
+        #expect(!compact.isDeleted && compact.isCompacted && compact.minCleanableDirtyRatio == 0.1)
+        let both = try effective([("cleanup.policy", " compact , delete"), ("delete.retention.ms", "7")])
+        #expect(both.isDeleted && both.isCompacted && both.deleteRetentionMilliseconds == 7)
+        for bad in ["", "compact,compact", "shrink", "compact,"] {
+            #expect(throws: TopicConfigError.self, "\(bad)") {
+                try TopicConfigs(validating: [("cleanup.policy", bad)])
+            }
+        }
+        for bad in ["-0.1", "1.5", "nan", "half", ""] {
+            #expect(throws: TopicConfigError.self, "\(bad)") {
+                try TopicConfigs(validating: [("min.cleanable.dirty.ratio", bad)])
+            }
+        }
     }
 
     @Test func aConfigGivenTwiceIsRefused() {

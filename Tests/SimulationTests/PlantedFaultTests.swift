@@ -15,6 +15,8 @@ import Testing
         (.earlyWatermark, [.quorumLog]),
         (.deafFollowers, [.liveness]),
         (.forgetfulLeaders, [.producerOrder]),
+        (.retractedStart, [.retention]),
+        (.lostKey, [.retention]),
     ]
 
     @Test(arguments: PlantedFault.allCases)

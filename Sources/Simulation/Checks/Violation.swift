@@ -40,6 +40,10 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         /// An idempotent producer's batches are stored once each, in order and without a gap, and a retry gets the
         /// offset of its original.
         case producerOrder = "L6"
+        /// A log's start never goes back, and compaction takes only committed records that later ones supersede.
+        case retention = "L12"
+        /// A lookup by time gives the first record that is readable and reaches it.
+        case timeLookup = "L13"
         /// After the faults end there is a leader, and it commits.
         case liveness = "V1"
         /// A replica stopped itself although its disk did what disks do.

@@ -61,7 +61,9 @@ extension Cluster {
         let voters = (0..<climate.nodes).map { NodeID(Int32(($0 + number) % climate.nodes)) }
         let assignment = ReplicaAssignment(
             partition: partition(number), replicas: voters, directory: "data/p\(number)", limits: limits,
-            policy: LogPolicy(retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) })))
+            policy: LogPolicy(
+                retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) }),
+                compaction: isCompacted(number) ? CleaningRules(minDirtyShare: 0, deleteRetention: 1 << 40) : nil))
         var state: FoldedState?
         if climate.isStateful, number == 0 {
             let loaded = FoldedState(cluster: self, place: place, number: number)
@@ -82,7 +84,7 @@ extension Cluster {
         guard let replica = nodes[place].shard?.replica(partition(number)) else { return }
         let log = replica.log
         do throws(Violation) {
-            let entries = try read(log, from: log.start.position.end)
+            let entries = try read(log, from: log.start.position.end, of: number)
             nodes[place].terms[number] = log.terms
             nodes[place].isOpen[number] = true
             try consensus[number].recovered(

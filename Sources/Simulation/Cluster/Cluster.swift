@@ -27,6 +27,7 @@ final class Cluster {
     var network: Network
     var consensus: [ConsensusChecks]
     var records: [RecordChecks]
+    var compaction: [CompactionChecks]
     var load: Load
     var digest = RunDigest()
     var statistics = SimulationReport.Statistics()
@@ -50,6 +51,7 @@ final class Cluster {
         network = Network(nodes: climate.nodes)
         consensus = Array(repeating: ConsensusChecks(voters: climate.nodes), count: climate.partitions)
         records = Array(repeating: RecordChecks(), count: climate.partitions)
+        compaction = Array(repeating: CompactionChecks(), count: climate.partitions)
         folds = Array(repeating: [:], count: climate.partitions)
         leaders = Array(repeating: nil, count: climate.partitions)
         load = Load(climate: climate)
@@ -170,7 +172,14 @@ final class Cluster {
             digest.add(now)
         }
         try consensus[number].observe(view)
+        if view.highWatermark != nil {
+            let shown = planted == .retractedStart && random.chance(perMille: 20) ? Offset.zero : replica.logStart
+            try compaction[number].shown(shown, in: view.term, by: id)
+        }
     }
+
+    /// Whether a partition's log is compacted. A state machine needs all of its log.
+    func isCompacted(_ number: Int) -> Bool { climate.isCompacted && !(climate.isStateful && number == 0) }
 
     /// Finds out what was cut from a log and what was added to it since it was last looked at.
     private func followLog(_ log: PartitionLog<SimFileSystem>, _ place: Int, _ number: Int) throws(Violation) {
@@ -192,11 +201,16 @@ final class Cluster {
             nodes[place].terms[number] = terms
         }
         guard log.end > mirrorEnd else { return }
-        for entry in try read(log, from: mirrorEnd) { try consensus[number].appended(entry, at: id) }
+        for entry in try read(log, from: mirrorEnd, of: number) { try consensus[number].appended(entry, at: id) }
     }
 
     /// All entries from `index` to the end of the log.
-    func read(_ log: PartitionLog<SimFileSystem>, from index: LogIndex) throws(Violation) -> [LoggedEntry] {
+    ///
+    /// What compaction has rewritten is given as it was: every replica compacts by itself, so the checks compare what
+    /// all of them have held.
+    func read(
+        _ log: PartitionLog<SimFileSystem>, from index: LogIndex, of number: Int
+    ) throws(Violation) -> [LoggedEntry] {
         var entries: [LoggedEntry] = []
         var at = index
         while at < log.end {
@@ -204,10 +218,20 @@ final class Cluster {
                 let slice = try log.read(from: at, limit: .mebibytes(1))
                 for bytes in slice.bytes {
                     for head in try EntryHead.all(in: bytes, verifyingChecksums: true) {
-                        entries.append(LoggedEntry(head, at: at))
-                        at = at.advanced(by: head.slots)
+                        let next = at.advanced(by: head.slots)
+                        if head.isCompacted {
+                            guard isCompacted(number) else {
+                                throw Violation(.retention, "slots \(at)..<\(next) were compacted")
+                            }
+                            entries += try consensus[number].originals(of: at..<next)
+                        } else {
+                            entries.append(LoggedEntry(head, at: at))
+                        }
+                        at = next
                     }
                 }
+            } catch let violation as Violation {
+                throw violation
             } catch {
                 throw Violation(.noLoss, "a log cannot be read at \(at): \(error)")
             }
@@ -246,6 +270,11 @@ final class Cluster {
         planted?.forge(&letter.message, random: &random)
         post(letter)
     }
+}
+
+extension EntryHead {
+    /// Whether compaction has been here: simulated producers send neither gaps nor horizons.
+    var isCompacted: Bool { !isMarker && (recordCount.rawValue < slots || attributes.hasDeleteHorizon) }
 }
 
 extension LoggedEntry {

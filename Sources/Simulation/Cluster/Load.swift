@@ -25,6 +25,43 @@ extension Cluster {
     func scheduleLoad() {
         for producer in 0..<climate.producers { scheduleProducer(producer) }
         for consumer in 0..<climate.consumers { scheduleConsumer(consumer) }
+        if climate.trimInterval > 0 { scheduleTrim() }
+    }
+
+    /// Somebody who deletes records, of any partition but a state machine's.
+    private func scheduleTrim() {
+        schedule(after: random.span(mean: climate.trimInterval)) {
+            guard !self.isCalm else { return }
+            let number = self.random.below(self.climate.partitions)
+            let place = self.likelyLeader(of: number)
+            if !(self.climate.isStateful && number == 0) {
+                self.schedule(on: place, life: self.nodes[place].life, after: 150_000) { self.trim(number, at: place) }
+            }
+            self.scheduleTrim()
+        }
+    }
+
+    private func trim(_ number: Int, at place: Int) {
+        guard let replica = nodes[place].shard?.replica(partition(number)), let end = replica.highWatermark else {
+            return
+        }
+        let start = replica.logStart.rawValue
+        guard end.rawValue > start else { return }
+        // Most often a little, so that batches are cut in their middle.
+        let most = random.chance(perMille: 100) ? end.rawValue - start : min(end.rawValue - start, 12)
+        let offset = Offset(start + Int64(random.within(1...Int(most))))
+        replica.deleteRecords(
+            before: offset, deadline: Moment(nanoseconds: now + nodes[place].clockOffset + 400_000_000)
+        ) { [weak replica] outcome in
+            guard case .success(let shown) = outcome, let replica else { return }
+            self.say("n\(place)/\(number) begins at \(shown)")
+            do throws(Violation) {
+                guard shown >= offset else { throw Violation(.retention, "\(offset) was deleted, \(shown) is shown") }
+                try self.compaction[number].shown(shown, in: replica.term, by: self.nodes[place].id)
+            } catch {
+                self.broke(error)
+            }
+        }
     }
 
     private func scheduleProducer(_ producer: Int) {
@@ -117,11 +154,17 @@ extension Cluster {
 
     func batch(_ stamp: ProducerStamp, _ value: UInt64, count: Int) -> ByteBuffer? {
         var builder = BatchBuilder(reservingCapacity: 128 + count * (climate.payloadBytes + 16))
+        let name = BatchName(id: stamp.id, sequence: stamp.baseSequence)
         let filling = UInt8(truncatingIfNeeded: value)
         var value = ByteBuffer(integer: value)
         value.writeRepeatingByte(filling, count: climate.payloadBytes)
-        for _ in 0..<count {
-            builder.append(key: nil, value: value, timestamp: Timestamp(milliseconds: Int64(now / 1_000_000)))
+        for place in 0..<count {
+            let key = CompactionChecks.key(of: name, place: Int64(place))
+            // Some delete their key, and stay all the same.
+            let isTombstone = climate.isCompacted && (name.number &+ Int32(place)) % 5 == 0
+            builder.append(
+                key: ByteBuffer(integer: key), value: isTombstone ? nil : value,
+                timestamp: Timestamp(milliseconds: Int64(now / 1_000_000) + key))
         }
         guard var batch = try? builder.finish(producer: stamp) else { return nil }
         EntryHead.assign(baseOffset: .zero, term: .zero, in: &batch)
@@ -152,14 +195,18 @@ extension Cluster {
     private func take(_ found: [EntryHead], _ consumer: Int, _ number: Int) throws(Violation) {
         var position = load.positions[consumer][number]
         for head in found {
-            guard head.baseOffset == position, !head.isMarker else {
+            // A hole, or a batch that a trim has cut, may begin before the place that was asked for.
+            let isCut =
+                head.baseOffset < position && head.nextOffset > position && position == load.positions[consumer][number]
+            guard head.baseOffset == position || isCut, !head.isMarker else {
                 throw Violation(
                     .offsetAccounting, "consumer \(consumer) stands at \(position) and got \(head.baseOffset)")
             }
+            position = head.nextOffset
+            guard !head.isHole else { continue }
             try records[number].read(
                 BatchName(id: head.producerID, sequence: head.baseSequence), at: head.baseOffset,
                 committedOffset: consensus[number].committedOffset, by: "consumer \(consumer)")
-            position = head.nextOffset
         }
         load.positions[consumer][number] = position
     }
@@ -170,16 +217,49 @@ extension Cluster {
     ) throws -> [EntryHead] {
         var bytes = ByteBuffer()
         for piece in try log.fetch(from: position, upTo: end, limit: limit) {
-            switch piece {
-            case .memory(let buffer): bytes.writeImmutableBuffer(buffer)
-            case .file(let range):
-                let size = Int(range.size.rawValue)
-                try bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { space in
-                    try range.file.read(
-                        into: UnsafeMutableRawBufferPointer(rebasing: space[..<size]), at: range.position)
-                }
-            }
+            bytes.writeImmutableBuffer(try content(of: piece))
         }
         return try EntryHead.all(in: bytes, verifyingChecksums: true)
+    }
+
+    /// What a consumer makes of a log: its records, from where it begins to `end`.
+    func readRecords(
+        of log: PartitionLog<SimFileSystem>, upTo end: Offset
+    ) throws -> [CompactionChecks.Found] {
+        var found: [CompactionChecks.Found] = []
+        var position = log.firstOffset
+        let first = position
+        while position < end {
+            let before = position
+            for piece in try log.fetch(from: position, upTo: end, limit: .kibibytes(64)) {
+                var bytes = try content(of: piece)
+                while bytes.readableBytes > 0 {
+                    var records = try BatchRecords(of: bytes, limit: 1 << 20)
+                    while let record = try records.next() {
+                        guard record.offset >= first else { continue }
+                        let key = record.key?.getInteger(at: record.key?.readerIndex ?? 0, as: Int64.self) ?? -1
+                        found.append(
+                            .init(offset: record.offset, key: key, timestamp: record.timestamp.milliseconds))
+                    }
+                    position = records.head.nextOffset
+                    bytes.moveReaderIndex(forwardBy: records.head.totalSize)
+                }
+            }
+            guard position > before else { throw Violation(.noLoss, "there is nothing at \(position), below \(end)") }
+        }
+        return found
+    }
+
+    private func content(of piece: FetchPiece<SimFile>) throws -> ByteBuffer {
+        switch piece {
+        case .memory(let buffer): return buffer
+        case .file(let range):
+            var bytes = ByteBuffer()
+            let size = Int(range.size.rawValue)
+            try bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { space in
+                try range.file.read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<size]), at: range.position)
+            }
+            return bytes
+        }
     }
 }
