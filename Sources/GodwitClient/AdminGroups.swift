@@ -245,8 +245,8 @@ extension Admin {
 
     // MARK: Offsets
 
-    /// How far a group has come, in some partitions or in all it has an offset for (`nil`). Partitions without an offset
-    /// are missing from the result.
+    /// How far a group has come, in some partitions or in all it has an offset for (`nil`). Partitions without an
+    /// offset are missing from the result.
     public func fetchOffsets(
         _ group: String, _ places: [TopicPartition]? = nil
     ) async throws(ClientError) -> [TopicPartition: CommittedOffset] {

@@ -79,6 +79,8 @@ final class ProduceDispatcher {
         /// Whom the last attempt went to. Another leader is tried without a pause.
         var lastTried: (node: Int32, epoch: Int32)?
         var sequence = PartitionSequence()
+        /// Whether a numbered batch that failed before is on its way again. It goes alone.
+        var isRepeating = false
 
         init(_ place: TopicPartition) { self.place = place }
     }
@@ -172,7 +174,11 @@ final class ProduceDispatcher {
                     alarmAt = min(alarmAt ?? notBefore, notBefore)
                     break
                 }
+                // Were younger ones stored meanwhile, the broker would forget that it may have stored this one.
+                if line.isRepeating || (batch.stamp != nil && line.inFlight > 0) { break }
+                let isRepeated = batch.stamp != nil
                 guard isNumbered(line, batch) else { break }
+                line.isRepeating = isRepeated
                 line.notBefore = nil
                 line.lastTried = (leader.node.id, leader.epoch)
                 line.queue.removeFirst()
@@ -304,7 +310,10 @@ final class ProduceDispatcher {
 
     private func landed(_ flight: Flight) {
         flights[ObjectIdentifier(flight)] = nil
-        for parcel in flight.parcels { parcel.line.inFlight -= 1 }
+        for parcel in flight.parcels {
+            parcel.line.inFlight -= 1
+            if parcel.line.inFlight == 0 { parcel.line.isRepeating = false }
+        }
     }
 
     private func answered(_ parcels: [Parcel], _ result: Result<ProduceResponse, ClientError>) {

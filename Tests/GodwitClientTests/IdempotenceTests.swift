@@ -45,7 +45,7 @@ struct IdempotenceTests {
         await cluster.stop()
     }
 
-    @Test(arguments: [1, 5], 0..<6 as Range<UInt64>)
+    @Test(arguments: [1, 5], 0..<10 as Range<UInt64>)
     func throughAllKindsOfFailuresEverythingIsStoredOnceAndInOrder(inFlight: Int, seed: UInt64) async throws {
         let cluster = try await ScriptedCluster.start(partitions: 2)
         cluster.rememberProducers()
@@ -67,8 +67,14 @@ struct IdempotenceTests {
         }
         let client = cluster.client()
         let producer = producer(client, inFlight: inFlight)
-        for number in 0..<100 { try producer.enqueue(record("\(number)", partition: Int32(number % 2))) }
+        let failures = Mutex<[String]>([])
+        for number in 0..<100 {
+            try producer.enqueue(record("\(number)", partition: Int32(number % 2))) { result in
+                if case .failure(let error) = result { failures.withLock { $0.append("\(number): \(error)") } }
+            }
+        }
         await producer.flush()
+        #expect(failures.withLock { $0 } == [])
         #expect(stored(cluster, 0) == stride(from: 0, to: 100, by: 2).map(String.init))
         #expect(stored(cluster, 1) == stride(from: 1, to: 100, by: 2).map(String.init))
         await client.close()

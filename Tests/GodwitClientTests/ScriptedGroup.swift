@@ -24,25 +24,43 @@ final class ScriptedGroup: Sendable {
     }
 
     let state = Mutex(State())
+    private let waiting = Mutex<
+        [(isReached: @Sendable (State) -> Bool, continuation: CheckedContinuation<Void, Never>)]
+    >([])
     private let cluster: ScriptedCluster
 
     init(_ cluster: ScriptedCluster) {
         self.cluster = cluster
         cluster.answer(FindCoordinatorRequest.self) { [self] _, request in find(request) }
         cluster.answer(ConsumerGroupHeartbeatRequest.self) { [self] broker, request in
-            state.withLock { Self.heartbeat(&$0, broker, request, cluster) }
+            defer { wake() }
+            return state.withLock { Self.heartbeat(&$0, broker, request, cluster) }
         }
         cluster.answer(OffsetFetchRequest.self) { [self] broker, request in
             state.withLock { Self.fetch(&$0, broker, request) }
         }
         cluster.answer(OffsetCommitRequest.self) { [self] broker, request in
-            state.withLock { Self.commit(&$0, broker, request) }
+            defer { wake() }
+            return state.withLock { Self.commit(&$0, broker, request) }
         }
     }
 
     /// Waits until the coordinator's state is as wanted; a test's time limit ends a wait in vain.
-    func wait(_ isReached: (borrowing State) -> Bool) async throws {
-        while !state.withLock({ isReached($0) }) { try await Task.sleep(for: .milliseconds(1)) }
+    func wait(_ isReached: @escaping @Sendable (State) -> Bool) async {
+        await withCheckedContinuation { continuation in
+            waiting.withLock { $0.append((isReached, continuation)) }
+            wake()
+        }
+    }
+
+    private func wake() {
+        let now = state.withLock { $0 }
+        let ready = waiting.withLock { waiting in
+            let ready = waiting.filter { $0.isReached(now) }
+            waiting.removeAll { $0.isReached(now) }
+            return ready
+        }
+        for one in ready { one.continuation.resume() }
     }
 
     private func find(_ request: FindCoordinatorRequest) -> FindCoordinatorResponse {
