@@ -107,11 +107,7 @@ extension Broker {
     }
 
     /// Makes topics that a client has asked for by name (`auto.create.topics`), with the cluster's defaults.
-    private func createMissing(_ missing: [TopicName]) {
-        // That one is not like others.
-        if missing.contains(where: { $0.rawValue == GroupPlace.topic }) { createOffsetsTopic() }
-        let names = missing.filter { $0.rawValue != GroupPlace.topic }
-        guard !names.isEmpty else { return }
+    private func createMissing(_ names: [TopicName]) {
         var request = CreateTopicsRequest()
         request.timeout = 5_000
         request.topics = names.map { name in

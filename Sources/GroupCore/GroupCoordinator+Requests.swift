@@ -26,7 +26,9 @@ extension GroupCoordinator {
         case .deleteGroup(let id): effects.reply(call.id, .deleteGroup(delete(id, into: &effects)))
         case .offsetDelete(let request):
             effects.reply(call.id, .offsetDelete(deleteOffsets(request, into: &effects)))
-        case .consumerGroupHeartbeat(let request): consumerHeartbeat(request, call, event, into: &effects)
+        case .consumerGroupHeartbeat(let request):
+            let event = self.event(of: request.groupID, now: now, wallClock: wallClock)
+            consumerHeartbeat(request, call, event, into: &effects)
         case .consumerGroupDescribe(let id): effects.reply(call.id, .consumerGroupDescribe(describeConsumer(id)))
         case .explain(let id): effects.reply(call.id, .explain(explain(id, at: now)))
         }

@@ -18,6 +18,8 @@ public struct GroupCoordinator: Sendable {
     var table = GroupTable()
     /// When each group has something to do, by place.
     var deadlines = Deadlines<Int>()
+    /// Of groups that have settings of their own.
+    private var configs: [String: GroupConfigs] = [:]
     /// When offsets are next looked through; `nil` until loaded.
     var nextExpiry: Moment?
 
@@ -26,6 +28,25 @@ public struct GroupCoordinator: Sendable {
         self.settings = settings
         self.topics = topics
         random = GroupRandom(seed: seed)
+    }
+
+    /// Takes in the settings that groups have of their own (KIP-848's group configs); others have the node's.
+    public mutating func configure(_ configs: [String: GroupConfigs]) { self.configs = configs }
+
+    /// What happens to a group now, by its own settings. The node's bounds hold for them too.
+    func event(of group: String, now: Moment, wallClock: Timestamp) -> GroupEvent {
+        var event = GroupEvent(now: now, wallClock: wallClock, settings: settings)
+        guard let own = configs[group] else { return event }
+        let bounds = settings.consumer
+        if let timeout = own.sessionTimeout {
+            event.settings.consumer.sessionTimeout =
+                min(max(Int(clamping: timeout), bounds.sessionTimeoutMin), bounds.sessionTimeoutMax)
+        }
+        if let interval = own.heartbeatInterval {
+            event.settings.consumer.heartbeatInterval =
+                min(max(Int(clamping: interval), bounds.heartbeatIntervalMin), bounds.heartbeatIntervalMax)
+        }
+        return event
     }
 
     // MARK: Loading

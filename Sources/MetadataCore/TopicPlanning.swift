@@ -6,7 +6,7 @@ public import Settings
 extension ClusterState {
     /// Names that Kafka and Godwit keep for themselves.
     public static let reservedTopicNames = [
-        "__cluster_metadata", "__share_group_state", "__transaction_state",
+        "__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state",
     ]
 
     /// Topics that the cluster itself writes to: clients may read them, and are told that they are internal.
@@ -26,12 +26,15 @@ extension ClusterState {
     ///   - expected: how many nodes the configuration says there are. Until as many have registered, a topic with the
     ///     default replication factor is refused rather than given fewer replicas for good.
     ///   - seed: makes placements differ that would otherwise all begin at the same node.
+    ///   - mayBeInternal: whether the cluster itself asks, which makes its own topics.
     /// - Returns: one answer a request, in the order of `requests`.
     /// - Complexity: O(*r* + *p* · *n*) in replicas of the cluster, new replicas and nodes.
     public func planTopics(
-        _ requests: [TopicRequest], settings: TopicSettings, usable: [NodeID], expected: Int = 1, seed: UInt64
+        _ requests: [TopicRequest], settings: TopicSettings, usable: [NodeID], expected: Int = 1, seed: UInt64,
+        mayBeInternal: Bool = false
     ) -> [Result<PlannedTopic, TopicRefusal>] {
         var planner = TopicPlanner(self, settings: settings, usable: usable, expected: expected, seed: seed)
+        planner.mayBeInternal = mayBeInternal
         let repeated = Self.repeated(requests.map(\.name))
         return requests.map { request in
             Result { () throws(TopicRefusal) in
@@ -85,6 +88,7 @@ extension ClusterState {
 
 /// The work of one request, which counts what its earlier topics have taken.
 private struct TopicPlanner {
+    var mayBeInternal = false
     private let state: ClusterState
     private let settings: TopicSettings
     private let expected: Int
@@ -158,7 +162,8 @@ private struct TopicPlanner {
     private func legalName(_ text: String) throws(TopicRefusal) -> TopicName {
         let name: TopicName
         do { name = try TopicName(text) } catch { throw TopicRefusal(.invalidTopic, error.description) }
-        guard !ClusterState.reservedTopicNames.contains(text) else {
+        let isOurs = mayBeInternal && ClusterState.internalTopicNames.contains(text)
+        guard isOurs || !ClusterState.reservedTopicNames.contains(text) else {
             throw TopicRefusal(.invalidTopic, "the name '\(name)' is reserved")
         }
         guard state.topic(named: name) == nil else {

@@ -41,9 +41,6 @@ public final class Replica<Environment: ShardEnvironment> {
     var hidesSegments = false
     /// Compaction has a job under way in this log's directory.
     var isBeingCleaned = false
-    /// Ascending: the last offsets of the batches by which the next sequence number of a producer is judged. Compaction
-    /// keeps their headers.
-    public var lastBatchOffsets: () -> [Offset] = { [] }
     var syncInFlight = false
     var isMarkedDirty = false
     var isMarkedForReplication = false

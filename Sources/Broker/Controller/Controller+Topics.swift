@@ -35,7 +35,9 @@ extension Controller {
             switch header.apiKey {
             case .createTopics:
                 let request = try CreateTopicsRequest.decode(body, version: header.version)
-                createTopics(request, in: context) { Self.encode($0, header, reply) }
+                createTopics(request, isOwn: header.clientID == ControllerRequest.ownClientID, in: context) {
+                    Self.encode($0, header, reply)
+                }
             case .deleteTopics:
                 let request = try DeleteTopicsRequest.decode(body, version: header.version)
                 deleteTopics(request, version: header.version) { Self.encode($0, header, reply) }
@@ -69,7 +71,8 @@ extension Controller {
     // MARK: - CreateTopics (API key 19)
 
     private func createTopics(
-        _ request: CreateTopicsRequest, in context: PlanningContext, done: @escaping (CreateTopicsResponse) -> Void
+        _ request: CreateTopicsRequest, isOwn: Bool, in context: PlanningContext,
+        done: @escaping (CreateTopicsResponse) -> Void
     ) {
         let asked = request.topics.map { topic in
             TopicRequest(
@@ -77,7 +80,8 @@ extension Controller {
                 assignments: topic.assignments.map { .init(partition: $0.partitionIndex, replicas: $0.brokerIDs) },
                 configs: topic.configs.map { .init(name: $0.name, value: $0.value) })
         }
-        let plans = state.planTopics(asked, settings: context.settings, usable: context.usable, seed: context.seed)
+        let plans = state.planTopics(
+            asked, settings: context.settings, usable: context.usable, seed: context.seed, mayBeInternal: isOwn)
         let round = ProposalRound(response: CreateTopicsResponse(), done: done)
         for (place, (topic, plan)) in zip(request.topics, plans).enumerated() {
             var answer = CreateTopicsResponse.Topic()

@@ -27,6 +27,10 @@ public enum ControllerRequest: Sendable {
     /// A command, to be answered with one byte: 1 when it is in force.
     case command(MetadataCommand)
 
+    /// The client id of requests that a node makes for itself. Brokers pass clients' requests on without any, so it
+    /// cannot be claimed.
+    static let ownClientID = "godwit"
+
     private static let kafkaKind: UInt8 = 1
     private static let commandKind: UInt8 = 2
 

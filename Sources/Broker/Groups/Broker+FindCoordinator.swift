@@ -62,7 +62,7 @@ extension Broker {
     }
 
     /// Makes the topic that holds groups and their offsets, when the first client asks for a coordinator.
-    func createOffsetsTopic() {
+    private func createOffsetsTopic() {
         guard !createsOffsetsTopic else { return }
         createsOffsetsTopic = true
         var topic = CreateTopicsRequest.Topic()
@@ -72,6 +72,7 @@ extension Broker {
         let nodes = max(view.cluster.nodes.count, settings.voters)
         topic.replicationFactor = Int16(min(settings.groups.offsets.topicReplicationFactor, nodes))
         topic.configs = [
+            ("cleanup.policy", "compact"),
             ("segment.bytes", "\(settings.groups.offsets.topicSegmentBytes.rawValue)"),
         ].map { name, value in
             var config = CreateTopicsRequest.Config()
@@ -82,7 +83,11 @@ extension Broker {
         var request = CreateTopicsRequest()
         request.timeout = 5_000
         request.topics = [topic]
-        guard let frame = try? request.encodeFrame(correlationID: 0, clientID: nil, version: 7).bytes else {
+        guard
+            let frame = try? request.encodeFrame(
+                correlationID: 0, clientID: ControllerRequest.ownClientID, version: 7
+            ).bytes
+        else {
             preconditionFailure("our own request can be encoded")
         }
         administer(frame) { reply in

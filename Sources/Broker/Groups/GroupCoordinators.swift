@@ -17,6 +17,7 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
     private var hosted: [Int32: HostedCoordinator<Environment>] = [:]
     private var topics = TopicsImage([])
     private var topicsRevision = -1
+    private var configs: [String: GroupConfigs] = [:]
     private var flushWanted: [HostedCoordinator<Environment>] = []
 
     public init(on shard: Shard<Environment>, settings: GroupSettings) {
@@ -30,6 +31,8 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
         if view.revision != topicsRevision {
             topicsRevision = view.revision
             follow(view.topicsImage)
+            let configured = view.cluster.configuredGroups.map { ($0.name, $0.configs) }
+            follow(Dictionary(configured, uniquingKeysWith: { first, _ in first }))
         }
         follow(offsets: offsets.id, partitions: offsets.partitions.count)
     }
@@ -54,8 +57,15 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
         for index in hosted.keys.sorted() { hosted[index]?.topicsChanged(image) }
     }
 
+    /// Takes in the settings that groups have of their own.
+    public func follow(_ configs: [String: GroupConfigs]) {
+        self.configs = configs
+        for index in hosted.keys.sorted() { hosted[index]?.configure(configs) }
+    }
+
     private func host(_ replica: Replica<Environment>, index: Int32) {
-        let core = GroupCoordinator(settings: settings, seed: seed(of: replica), topics: topics)
+        var core = GroupCoordinator(settings: settings, seed: seed(of: replica), topics: topics)
+        core.configure(configs)
         let coordinator = HostedCoordinator(of: replica, on: shard, core: core) { [unowned self] in
             self.wantFlush(index)
         }

@@ -8,6 +8,7 @@ import LogStorage
 import NIOCore
 import RecordBatches
 import Replication
+import Settings
 
 /// How a request to a coordinator ends.
 public enum GroupOutcome: Sendable {
@@ -169,6 +170,8 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         core.topicsChanged(topics, now: now, wallClock: wallClock, into: &effects)
         carryOut()
     }
+
+    func configure(_ configs: [String: GroupConfigs]) { core.configure(configs) }
 
     func list() -> [ListGroupsResponse.Group] { core.list() }
 
