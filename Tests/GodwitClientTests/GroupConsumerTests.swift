@@ -190,12 +190,18 @@ struct GroupConsumerTests {
     @Test func whatTheReaderCommitsItselfStaysWhenItLeaves() async throws {
         let stage = try await stage()
         let member = stage.member()
+        // The three records count as processed with the call of `next()` that gives the fourth.
+        _ = try await read(member)
+        _ = try await Producer(stage.client).send(
+            ProducerRecord(
+                topic: ScriptedCluster.topic, partition: 0, value: ByteBuffer(string: "d"), timestamp: 1))
         while let event = try await member.next() {
             if case .records = event { break }
         }
-        try await member.commit([Self.place(0): 1])
+        try await member.commit([Self.place(0): 4])
         await member.close()
-        #expect(stage.group.state.withLock { $0.offsets } == [0: 1])
+        #expect(stage.group.state.withLock { $0.journal }.filter { $0.hasPrefix("commit") } == ["commit 0@4 epoch 1"])
+        #expect(stage.group.state.withLock { $0.offsets } == [0: 4])
         await stage.stop()
     }
 
