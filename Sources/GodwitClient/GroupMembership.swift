@@ -32,6 +32,8 @@ final class GroupMembership {
     private var isAdding = false
     private var isLooking = false
     private var committed: [TopicPartition: Int64] = [:]
+    /// What was last asked to be committed.
+    private var wanted: [TopicPartition: Int64] = [:]
     /// What the coordinator knows this member owns; `nil` when it has to be told everything anew.
     private var acknowledged: Set<Slot>?
     private var isBeating = false
@@ -336,6 +338,7 @@ final class GroupMembership {
         then: @escaping (Result<Void, ClientError>) -> Void
     ) {
         guard !offsets.isEmpty else { return then(.success(())) }
+        wanted.merge(offsets) { $1 }
         let mine = incarnation
         var request = OffsetCommitRequest(group: group, offsets.mapValues { CommittedOffset(offset: $0) })
         request.generationIDOrMemberEpoch = memberEpoch
@@ -358,7 +361,9 @@ final class GroupMembership {
             let again = OnLoop(
                 { [weak self] in
                     guard let self, self.incarnation == mine else { return then(.failure(error)) }
-                    self.send(offsets, patience: patience, since: since, then: then)
+                    // What has been committed later must not go back.
+                    let still = offsets.filter { self.wanted[$0.key] == $0.value }
+                    self.send(still, patience: patience, since: since, then: then)
                 }, self.core.loop)
             self.core.loop.scheduleTask(in: self.core.backoff(since: since)) { again.value() }
         }

@@ -75,6 +75,11 @@ struct ConnectionOptions: ParsableArguments {
             return "topic '\(subject)' does not exist; `godwit topic list` shows what does, "
                 + "`godwit topic create \(subject)` makes it"
         case .refused(.topicAlreadyExists, let subject, _): return "topic '\(subject)' exists already"
+        case .refused(.invalidConfig, let subject, let message):
+            return "\(subject): \(message ?? "no such setting or value") (INVALID_CONFIG); "
+                + "`godwit topic configs \(subject)` shows the settings and their values"
+        case .refused(.offsetOutOfRange, let subject, _):
+            return "\(subject) does not hold that offset; `godwit topic describe` shows where partitions begin and end"
         case .refused(.groupIDNotFound, let subject, _):
             return "\(subject) does not exist; `godwit group list` shows what does"
         case .refused(.nonEmptyGroup, let subject, _):

@@ -34,10 +34,10 @@ struct GroupConsumerTests {
     }
 
     /// Three records in each partition, one a batch.
-    private func stage(partitions: Int32 = 1) async throws -> Stage {
+    private func stage(partitions: Int32 = 1, backoff: Int64 = 1) async throws -> Stage {
         let cluster = try await ScriptedCluster.start(partitions: partitions)
         let group = ScriptedGroup(cluster)
-        let client = cluster.client()
+        let client = cluster.client { $0.retryBackoff = .milliseconds(backoff) }
         let sender = BatchSender(client)
         for partition in 0..<partitions {
             for value in ["a", "b", "c"] {
@@ -190,12 +190,32 @@ struct GroupConsumerTests {
     @Test func whatTheReaderCommitsItselfStaysWhenItLeaves() async throws {
         let stage = try await stage()
         let member = stage.member()
+        // The three records count as processed with the call of `next()` that gives the fourth.
+        _ = try await read(member)
+        _ = try await Producer(stage.client).send(
+            ProducerRecord(
+                topic: ScriptedCluster.topic, partition: 0, value: ByteBuffer(string: "d"), timestamp: 1))
         while let event = try await member.next() {
             if case .records = event { break }
         }
-        try await member.commit([Self.place(0): 1])
+        try await member.commit([Self.place(0): 4])
         await member.close()
-        #expect(stage.group.state.withLock { $0.offsets } == [0: 1])
+        #expect(stage.group.state.withLock { $0.journal }.filter { $0.hasPrefix("commit") } == ["commit 0@4 epoch 1"])
+        #expect(stage.group.state.withLock { $0.offsets } == [0: 4])
+        await stage.stop()
+    }
+
+    @Test func aCommitThatIsSentAgainDoesNotUndoALaterOne() async throws {
+        let stage = try await stage(backoff: 300)
+        let member = stage.member { $0.commitInterval = nil }
+        _ = try await read(member)
+        stage.group.state.withLock { $0.commitErrors = [.staleMemberEpoch] }
+        let early = Task { try await member.commit([Self.place(0): 1]) }
+        await stage.group.wait { $0.commitErrors.isEmpty }
+        try await member.commit([Self.place(0): 3])
+        try await early.value
+        #expect(stage.group.state.withLock { $0.offsets } == [0: 3])
+        await member.close()
         await stage.stop()
     }
 
