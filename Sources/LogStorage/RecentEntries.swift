@@ -96,13 +96,11 @@ struct RecentEntries {
 
     /// Lets go of written chunks that begin before `index`.
     mutating func evict(before index: LogIndex) {
-        var isOver = false
-        while !isOver, first < unwritten, chunks[first].start < index {
+        while first < unwritten, chunks[first].start < index {
             cost -= chunks[first].cost
             chunks[first].bytes = ByteBuffer()
             chunks[first].heads = []
             first += 1
-            isOver = first == chunks.count
         }
         evict(toCost: .max)
     }

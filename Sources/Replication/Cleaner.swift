@@ -59,6 +59,8 @@ final class Cleaner<Environment: ShardEnvironment> {
     private let settings: CleanerSettings
     private var nextLook: Moment?
     private var run: Run?
+    /// Logs that the disk would not let us clean: the others come first.
+    private var failing: Set<PartitionID> = []
 
     /// One step: short enough for the I/O threads' other work.
     private static var slice: ByteCount { .mebibytes(2) }
@@ -83,7 +85,11 @@ final class Cleaner<Environment: ShardEnvironment> {
 
     private func look(now: Moment) {
         nextLook = now.advanced(byNanoseconds: settings.interval)
-        guard let (replica, rules) = filthiest(), settings.gate.enter() else { return }
+        guard let (replica, rules) = filthiest() else {
+            failing.removeAll()
+            return
+        }
+        guard settings.gate.enter() else { return }
         let log = replica.log
         do throws(LogError) {
             let cleaning = try log.beginCleaning(
@@ -102,7 +108,7 @@ final class Cleaner<Environment: ShardEnvironment> {
     private func filthiest() -> (Replica<Environment>, CleaningRules)? {
         let now = shard.environment.wallClock
         var best: (replica: Replica<Environment>, rules: CleaningRules, share: Double)?
-        for replica in shard.allReplicas where replica.stopped == nil {
+        for replica in shard.allReplicas where replica.stopped == nil && !failing.contains(replica.id) {
             guard let rules = replica.assignment.policy.compaction else { continue }
             guard let share = replica.log.cleanableShare(now: now, committed: replica.raft.commit, rules: rules) else {
                 continue
@@ -197,6 +203,7 @@ final class Cleaner<Environment: ShardEnvironment> {
     private func failed(_ replica: Replica<Environment>, _ error: LogError) {
         guard replica.stopped == nil else { return }
         if case .disk = error {
+            failing.insert(replica.id)
             shard.environment.report(.cleaningFailed(replica.id, reason: "\(error)"))
         } else {
             replica.stop("the log could not be cleaned: \(error)")

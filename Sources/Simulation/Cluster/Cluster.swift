@@ -172,7 +172,8 @@ final class Cluster {
             digest.add(now)
         }
         try consensus[number].observe(view)
-        if view.highWatermark != nil {
+        // Where a state machine's log begins is each replica's own affair: a snapshot holds what lies before.
+        if view.highWatermark != nil, !(climate.isStateful && number == 0) {
             let shown = planted == .retractedStart && random.chance(perMille: 20) ? Offset.zero : replica.logStart
             try compaction[number].shown(shown, in: view.term, by: id)
         }

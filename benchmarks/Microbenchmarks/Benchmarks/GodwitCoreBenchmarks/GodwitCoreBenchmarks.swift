@@ -19,6 +19,7 @@ let benchmarks: @Sendable () -> Void = {
     wireBenchmarks()
     raftBenchmarks()
     storageBenchmarks()
+    cleaningBenchmarks()
 }
 
 func recordBenchmarks() {
