@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
-# Three nodes of the release binary on free loopback ports, in a temporary folder; to be sourced after scripts/shell.sh.
+# Nodes 0, 1 and 2 of the release binary on free loopback ports, in a temporary folder; to be sourced after
+# scripts/shell.sh. (The first is 0 because kafka-python's tests put partitions there.)
 #
 #   cluster_start [YAML LINE...]   starts them and waits until every partition has a leader; sets `bootstrap`
 #   cluster_kill N                 kill -9, and waits until the process is gone
@@ -46,21 +47,21 @@ cluster_start() {
     cluster_work=$(mktemp -d "${TMPDIR:-/tmp}/godwit-conformance.XXXXXX")
     read -r -a ports < <(cluster_ports 6)
     [ ${#ports[@]} -eq 6 ] || die "no free ports"
-    for node in 1 2 3; do
+    for node in 0 1 2; do
         {
             printf 'node.id: %s\nnode.data: %s\nnode.rack: rack-%s\nnode.shards: 1\n' \
                 "$node" "$cluster_work/node$node" "$node"
-            printf 'kafka.listen: 127.0.0.1:%s\npeer.listen: 127.0.0.1:%s\n' "${ports[node - 1]}" "${ports[node + 2]}"
+            printf 'kafka.listen: 127.0.0.1:%s\npeer.listen: 127.0.0.1:%s\n' "${ports[node]}" "${ports[node + 3]}"
             printf 'cluster.voters:\n'
-            printf '  - %s\n' "1@127.0.0.1:${ports[3]}" "2@127.0.0.1:${ports[4]}" "3@127.0.0.1:${ports[5]}"
+            printf '  - %s\n' "0@127.0.0.1:${ports[3]}" "1@127.0.0.1:${ports[4]}" "2@127.0.0.1:${ports[5]}"
             [ ${#settings[@]} -eq 0 ] || printf '%s\n' "${settings[@]}"
         } >"$cluster_work/node$node.yaml"
     done
     bootstrap=127.0.0.1:${ports[0]},127.0.0.1:${ports[1]},127.0.0.1:${ports[2]}
-    for node in 1 2 3; do cluster_revive "$node"; done
+    for node in 0 1 2; do cluster_revive "$node"; done
     local deadline=$((SECONDS + 60))
     until cluster_whole; do
-        for node in 1 2 3; do
+        for node in 0 1 2; do
             kill -0 "${cluster_pids[$node]}" 2>/dev/null && continue
             tail -n 20 "$cluster_work/node$node.log" >&2
             die "node $node ended; its last words are above"
@@ -105,7 +106,7 @@ cluster_end() {
     done
     if [ -n "${1:-}" ]; then
         mkdir -p "$1"
-        for node in 1 2 3; do cp "$cluster_work/node$node.log" "$1/" 2>/dev/null || true; done
+        for node in 0 1 2; do cp "$cluster_work/node$node.log" "$1/" 2>/dev/null || true; done
     fi
     rm -rf "$cluster_work"
     cluster_work=

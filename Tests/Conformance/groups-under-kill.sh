@@ -119,7 +119,7 @@ done
 
 began=$SECONDS kills=0
 while [ $((SECONDS - began)) -lt "$duration" ]; do
-    node=$((RANDOM % 3 + 1))
+    node=$((RANDOM % 3))
     whole=$(cluster_whole && echo whole || echo "not whole yet")
     say "$(printf '%4d s: node %d is killed, the cluster was %s; acknowledged %d, read %d' \
         $((SECONDS - began)) "$node" "$whole" "$(total 'producer*.out' 2)" "$(total 'consumer*.out' 2)")"
