@@ -382,7 +382,9 @@ private struct ProducerRun {
 
     func verify() {
         for producer in 0..<4 as Range<Int64> {
-            #expect(log.producers[producer].map { Remembered($0) } == Remembered(producer, in: entries), "producer \(producer)")
+            #expect(
+                log.producers[producer].map { Remembered($0) } == Remembered(producer, in: entries),
+                "producer \(producer)")
         }
         #expect(log.producers.all.allSatisfy { $0.id < 4 })
     }

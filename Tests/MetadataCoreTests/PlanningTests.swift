@@ -87,7 +87,7 @@ import Testing
 
     @Test(
         arguments: [
-            ("no.such.config", "1"), ("retention.ms", nil), ("retention.ms", "soon"), ("cleanup.policy", "compact"),
+            ("no.such.config", "1"), ("retention.ms", nil), ("retention.ms", "soon"), ("cleanup.policy", "forget"),
         ] as [(String, String?)])
     func badConfigsAreRefused(name: String, value: String?) {
         let request = TopicRequest(name: "t", configs: [TopicRequest.Config(name: name, value: value)])

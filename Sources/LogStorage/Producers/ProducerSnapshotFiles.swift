@@ -83,7 +83,9 @@ final class ProducerSnapshotFiles<FS: FileSystem>: Sendable {
         return try ProducerSnapshot(decoding: file.readBuffer(Int(size), at: 0, path: path), capacity: capacity)
     }
 
-    private func path(_ index: LogIndex) -> String { Segment<FS>.path(SegmentName(base: index, generation: 0), in: directory) + Self.suffix }
+    private func path(_ index: LogIndex) -> String {
+        Segment<FS>.path(SegmentName(base: index, generation: 0), in: directory) + Self.suffix
+    }
 
     private func index(ofName name: String) -> LogIndex? {
         guard name.hasSuffix(Self.suffix), name.utf8.count == 20 + Self.suffix.utf8.count else { return nil }
