@@ -89,6 +89,7 @@ struct Hosting: Sendable {
             limits: LogLimits(
                 segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentAge,
                 indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes,
+                deleteDelayMilliseconds: configs.fileDeleteDelayMilliseconds,
                 producersMax: producersMax),
             policy: LogPolicy(configs),
             // What only this node had is gone with its disk; there is nobody to wait for.

@@ -16,6 +16,9 @@ public struct LogLimits: Hashable, Sendable {
     public var checkpointBytes: ByteCount
     /// The most memory that unpacking one batch may take, in lookups by time.
     public var unpackedBytes: ByteCount
+    /// How long a file that retention has let go of stays on disk, in milliseconds
+    /// (`file.delete.delay.ms`).
+    public var deleteDelayMilliseconds: Int64
     /// How many idempotent producers are remembered (`producers.per.partition.max`); those silent longest go first.
     public var producersMax: Int
 
@@ -23,7 +26,7 @@ public struct LogLimits: Hashable, Sendable {
         segmentBytes: ByteCount = .gibibytes(1), segmentMilliseconds: Int64 = 7 * 24 * 3_600_000,
         indexIntervalBytes: ByteCount = .kibibytes(4), tailBytes: ByteCount = .mebibytes(4),
         checkpointBytes: ByteCount = .mebibytes(64), unpackedBytes: ByteCount = .mebibytes(64),
-        producersMax: Int = 10_000
+        deleteDelayMilliseconds: Int64 = 0, producersMax: Int = 10_000
     ) {
         self.segmentBytes = segmentBytes
         self.segmentMilliseconds = segmentMilliseconds
@@ -31,6 +34,7 @@ public struct LogLimits: Hashable, Sendable {
         self.tailBytes = tailBytes
         self.checkpointBytes = checkpointBytes
         self.unpackedBytes = unpackedBytes
+        self.deleteDelayMilliseconds = deleteDelayMilliseconds
         self.producersMax = producersMax
     }
 }

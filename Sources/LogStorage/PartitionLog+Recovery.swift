@@ -19,6 +19,7 @@ extension PartitionLog {
         let isThere = try onDisk { () throws(DiskError) in try fs.exists(directory) }
         if !isThere { try onDisk { () throws(DiskError) in try fs.makeDirectory(directory) } }
         let names = try onDisk { () throws(DiskError) in try fs.list(directory) }
+        removeDeletedFiles(among: names, in: directory, fs: fs)
         let files = names.compactMap { Segment<FS>.name(ofFile: $0) }.sorted()
         guard let checkpoint = try CheckpointFile.read(in: directory, fs: fs) else {
             // The checkpoint is durable before the first segment is made.

@@ -88,7 +88,10 @@ extension PartitionLog {
         hasFailed = true
         try writeCheckpoint()
         hasFailed = false
-        for segment in removed { try? segment.remove() }
+        for segment in removed {
+            segment.letGo()
+            delete(segment.name)
+        }
         if !keepsProducers { _ = try keepProducers(before: anchor.position.end) }
         return anchor
     }

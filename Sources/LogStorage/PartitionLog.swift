@@ -54,6 +54,8 @@ public final class PartitionLog<FS: FileSystem> {
     var unwrittenSize: Int64 = 0
 
     var hasFailed = false
+    /// Files that go when their time is over.
+    var deleted: [DeletedFile] = []
     /// Names were made or removed since the directory was last synchronized.
     var directoryNeedsSync = false
     /// Bytes were cut off a file, and no sync begun since has completed. Until then nothing is written: otherwise a

@@ -167,6 +167,12 @@ final class Segment<FS: FileSystem> {
         return EntryCursor(opened, path: path, from: position, to: size)
     }
 
+    /// Closes what is open. Who still reads it keeps it open.
+    func letGo() {
+        openFile = nil
+        index.letGo()
+    }
+
     /// Removes both files. Who still reads them keeps them open.
     func remove() throws(DiskError) {
         openFile = nil

@@ -182,6 +182,8 @@ final class SparseIndex<FS: FileSystem> {
         store()
     }
 
+    func letGo() { openFile = nil }
+
     func remove() {
         openFile = nil
         // A name that stays is removed, or written over, when the log is opened the next time.

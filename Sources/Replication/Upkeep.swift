@@ -11,6 +11,10 @@ struct Upkeep {
     private var nextCheckpoint: Moment?
     private var nextExpiry: Moment?
     private var lastExpiry: Moment?
+    private var nextDeletion: Moment?
+    private var lastDeletion: Moment?
+
+    private static let deletionInterval: UInt64 = 500_000_000
 
     /// How long a peer must have been connected before it is trusted with leadership again.
     private static let settlingTime: UInt64 = 1_000_000_000
@@ -27,6 +31,7 @@ struct Upkeep {
         if Self.isDue(&nextRetention, every: shard.settings.retentionInterval, now: now) { applyRetention(shard) }
         if Self.isDue(&nextCheckpoint, every: shard.settings.checkpointInterval, now: now) { checkpoint(shard) }
         if Self.isDue(&nextExpiry, every: Self.expiryInterval(shard.settings), now: now) { expire(shard, now: now) }
+        if Self.isDue(&nextDeletion, every: Self.deletionInterval, now: now) { deleteFiles(shard, now: now) }
     }
 
     /// A sixteenth of what producers may be silent, within what is worth the work.
@@ -41,6 +46,20 @@ struct Upkeep {
             replica.log.expireProducers(
                 after: Int64(elapsed / 1_000_000), expiration: shard.settings.producerExpiration)
         }
+    }
+
+    /// Removes, on an I/O thread, the files that logs have let go of long enough ago.
+    private mutating func deleteFiles<Environment>(_ shard: Shard<Environment>, now: Moment) {
+        let elapsed = lastDeletion.map { now.nanoseconds(since: $0) } ?? 0
+        lastDeletion = now
+        var paths: [String] = []
+        for replica in shard.allReplicas where replica.log.hasDeletedFiles {
+            paths += replica.log.takeDeletedFiles(after: Int64(elapsed / 1_000_000))
+        }
+        guard !paths.isEmpty else { return }
+        let files = shard.environment.files
+        // One that cannot be removed now is removed when the log is next opened.
+        shard.environment.submit({ [paths] in for path in paths { try? files.remove(path) } }) { _ in }
     }
 
     private static func isDue(_ next: inout Moment?, every interval: UInt64, now: Moment) -> Bool {

@@ -28,6 +28,10 @@ extension TopicConfig {
         "segment.ms", .long, "604800000", .range(1...Int64.max),
         "How old a segment gets before a new one is begun even when it is not full, in milliseconds.")
 
+    public static let fileDeleteDelay = TopicConfig(
+        "file.delete.delay.ms", .long, "60000", .range(0...Int64.max),
+        "How long a file that retention or DeleteRecords has taken out of the log stays on disk, in milliseconds.")
+
     public static let indexIntervalBytes = TopicConfig(
         "index.interval.bytes", .int, "4096", .range(0...Int64(Int32.max)),
         "How many bytes of records there are for one entry of the offset index.")
@@ -75,7 +79,7 @@ extension TopicConfig {
 
     private static let working = [
         maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
-        indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
+        fileDeleteDelay, indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
         deleteRetention, minCompactionLag, maxCompactionLag, minCleanableDirtyRatio,
     ]
 
@@ -114,10 +118,6 @@ extension TopicConfig {
             "flush.ms", .long, "9223372036854775807",
             .onlyDefault(reason: "flushing cannot be chosen: records are on disk before acks=all is answered"),
             "Godwit flushes in groups, always before it answers a produce with acks=all."),
-        TopicConfig(
-            "file.delete.delay.ms", .long, "60000",
-            .onlyDefault(reason: "a file is deleted when its last reader has closed it, not after a delay"),
-            "Has no effect: a file is deleted when its last reader has closed it."),
         TopicConfig(
             "preallocate", .boolean, "false",
             .onlyDefault(reason: "segments are not preallocated"), "Whether segments are created at full length."),

@@ -150,6 +150,7 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
     public var retentionBytes: ByteCount?
     public var segmentBytes: ByteCount
     public var segmentMilliseconds: Int64
+    public var fileDeleteDelayMilliseconds: Int64
     public var indexInterval: ByteCount
     public var timestampType: TimestampType
     public var timestampBeforeMaxMilliseconds: Int64
@@ -182,6 +183,7 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
         retentionBytes = limit(.retentionBytes).map { ByteCount($0) }
         segmentBytes = ByteCount(number(.segmentBytes))
         segmentMilliseconds = number(.segmentMilliseconds)
+        fileDeleteDelayMilliseconds = number(.fileDeleteDelay)
         indexInterval = ByteCount(number(.indexIntervalBytes))
         let timestamps = configs.override(of: TopicConfig.timestampType.name) ?? TopicConfig.timestampType.initial
         timestampType = TimestampType(rawValue: timestamps) ?? .createTime

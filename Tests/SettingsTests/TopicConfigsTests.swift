@@ -39,7 +39,7 @@ import Testing
 
     @Test(arguments: [
         ("compression.type", "zstd"),
-        ("flush.messages", "1"), ("flush.ms", "1000"), ("file.delete.delay.ms", "1"), ("preallocate", "true"),
+        ("flush.messages", "1"), ("flush.ms", "1000"), ("preallocate", "true"),
         ("unclean.leader.election.enable", "true"), ("remote.storage.enable", "true"), ("segment.jitter.ms", "1"),
         ("compression.zstd.level", "9"), ("leader.replication.throttled.replicas", "*"), ("segment.index.bytes", "1"),
     ])
