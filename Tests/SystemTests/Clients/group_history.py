@@ -135,8 +135,8 @@ def longest_pause(times):
 
 def longest_lag(history):
     """From a record's acknowledgement to its first reading, in seconds."""
-    lags = (history.read_times[place] - when for place, when in history.ack_times.items() if place in history.read_times)
-    return max(lags, default=0) / 1e6
+    both = history.ack_times.keys() & history.read_times.keys()
+    return max((history.read_times[place] - history.ack_times[place] for place in both), default=0) / 1e6
 
 
 def check(history, log, has_group=True):
