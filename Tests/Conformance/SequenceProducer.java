@@ -53,10 +53,11 @@ public class SequenceProducer {
                     while (sent < due && !stopped) {
                         byte[] value = value(number, sent, filling);
                         long sequence = sent++;
+                        long began = microseconds();
                         producer.send(new ProducerRecord<>(topic, value), (metadata, error) -> {
                             String line = error == null
-                                ? "acked\t%d\t%d\t%d\t%d\t%d\n".formatted(microseconds(), number, sequence,
-                                    metadata.partition(), metadata.offset())
+                                ? "acked\t%d\t%d\t%d\t%d\t%d\t%d\n".formatted(microseconds(), number, sequence,
+                                    metadata.partition(), metadata.offset(), began)
                                 : "failed\t%d\t%d\t%d\t%s\n".formatted(microseconds(), number, sequence,
                                     error.toString().replaceAll("[\t\n]", " "));
                             (error == null ? acked : failed).incrementAndGet();

@@ -154,10 +154,9 @@ print(d)' "$reports/verdict.json" "$@"; }
 say ""
 say "$(figure acked) records acknowledged, $(figure failed) refused, $(figure readAgain) read more than once, \
 $(figure commits) commits, $kills kills (seed $SEED)"
-say "longest stall of production $(figure productionStall seconds) s, of one partition \
-$(figure productionStall worstPartitionSeconds) s"
-say "longest stall of consumption $(figure consumptionStall seconds) s, of one partition \
-$(figure consumptionStall worstPartitionSeconds) s"
+say "longest stall of production $(figure productionStallSeconds) s, of consumption \
+$(figure consumptionStallSeconds) s; longest wait of one record for its acknowledgement \
+$(figure slowestAckSeconds) s, from there to its reading $(figure slowestReadSeconds) s"
 if [ "$status" -eq 0 ]; then
     say "every acknowledged record was read, none is stored twice, no committed offset went back"
 else

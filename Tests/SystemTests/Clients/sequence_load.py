@@ -7,7 +7,7 @@ Runs until its standard input is closed, then waits for what is under way. Value
 Times are microseconds of the system's monotonic clock, which all processes of a machine share. The history has one
 tab-separated line a record, in order of outcome, and one at the end:
 
-    acked   time  producer  sequence  partition  offset
+    acked   time  producer  sequence  partition  offset  time of sending
     failed  time  producer  sequence  error
     done    time  producer  records sent
 
@@ -41,7 +41,7 @@ class Load:
         })
 
     def send(self, sequence):
-        name = self.args.producer
+        name, began = self.args.producer, microseconds()
 
         def outcome(error, message):
             self.pending -= 1
@@ -50,7 +50,7 @@ class Load:
                 self.write("failed", name, sequence, str(error).replace("\t", " ").replace("\n", " "))
             else:
                 self.acked += 1
-                self.write("acked", name, sequence, message.partition(), message.offset())
+                self.write("acked", name, sequence, message.partition(), message.offset(), began)
 
         self.pending += 1
         self.producer.produce(self.args.topic, value=b"%d:%d:" % (name, sequence) + FILLING, on_delivery=outcome)
