@@ -42,7 +42,9 @@ public struct SettingDeclaration: Sendable {
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// Every setting, in the order of the table that `--explain` prints.
-    public static let all: [SettingDeclaration] = [
+    public static let all = nodeSettings + groupSettings + offsetsSettings
+
+    private static let nodeSettings: [SettingDeclaration] = [
         SettingDeclaration(.nodeID, \.node.id),
         SettingDeclaration(.nodeData, \.node.data),
         SettingDeclaration(.nodeRack, \.node.rack),
@@ -89,7 +91,7 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
         SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
-    ] + groupSettings + offsetsSettings
+    ]
 
     private static let groupSettings = [
         SettingDeclaration(.groupInitialDelay, \.groups.initialRebalanceDelay),

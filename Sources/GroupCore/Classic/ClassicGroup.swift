@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import KafkaWire
 import LogModel
-import NIOCore
 import Settings
 
 /// Where a classic group stands.
@@ -61,7 +59,7 @@ struct ClassicGroup: Sendable {
     var protocolType: String?
     /// What the members agreed upon in this generation.
     var protocolName: String?
-    /// Whether the leader is still a member is not said.
+    /// The member that shares out the work; `nil` when it has left and none is elected yet.
     var leader: String?
     /// When the group came into its state, on the wall clock; `nil` when unknown.
     var stateTimestamp: Timestamp?

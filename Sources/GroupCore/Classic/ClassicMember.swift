@@ -36,8 +36,6 @@ struct ClassicMember: Sendable {
     var isNew = true
     var awaitingJoin: WaitingCall?
     var awaitingSync: WaitingCall?
-    /// Since when the group waits for it to join again or to sync; for `explain`.
-    var lastSeen: Moment
 
     /// Whether it is to be kept although its session has timed out: it waits for us, not we for it.
     var keepsSession: Bool { !isNew && (awaitingJoin != nil || awaitingSync != nil) }

@@ -254,7 +254,9 @@ struct ConsumerGroupCurrentMemberAssignmentValue: CoordinatorValue {
         self.partitionsPendingRevocation = partitionsPendingRevocation
     }
 
-    var sizeHint: Int { (assignedPartitions + partitionsPendingRevocation).reduce(32) { $0 + 24 + $1.partitions.count * 4 } }
+    var sizeHint: Int {
+        (assignedPartitions + partitionsPendingRevocation).reduce(32) { $0 + 24 + $1.partitions.count * 4 }
+    }
 
     init(from cursor: inout RecordCursor, version: Int16) throws(RecordCursor.Malformed) {
         memberEpoch = try cursor.int32()
