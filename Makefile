@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target is a few lines here and a script in scripts/. `make` alone lists them.
 
-.PHONY: help up down clean-data build test verify fix sim bench
+.PHONY: help up down clean-data build test verify fix sim bench conformance groups-under-kill
 
 help:  ## this list
-	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 19
 
 up:  ## build what changed, start the three nodes of cluster-configs/local/, wait until every partition has a leader
 	@scripts/up.sh
@@ -32,3 +32,11 @@ sim:  ## the simulation alone: SEEDS=5000 runs that many seeds, SEED=42 replays 
 
 bench:  ## the figures of benchmarks/RESULTS.md
 	@scripts/bench.sh
+
+conformance:  ## other clients' own checks against three nodes; CONFORMANCE=folder says where the checks are
+	@scripts/build.sh
+	@CONFORMANCE="$(CONFORMANCE)" Tests/Conformance/run.sh
+
+groups-under-kill:  ## a group and Java producers for DURATION=300 s while nodes are killed; nothing may be lost
+	@scripts/build.sh
+	@CONFORMANCE="$(CONFORMANCE)" Tests/Conformance/groups-under-kill.sh

@@ -3,7 +3,7 @@
 # Makes the figures of RESULTS.md on this machine with a fresh local cluster of cluster-configs/local/, which it takes
 # down and removes at the end. Prints a section in Markdown and puts it at the end of benchmarks/RESULTS.md.
 #
-#   benchmarks/run.sh                 all figures, about four minutes
+#   benchmarks/run.sh                 all figures, about seven minutes
 #   RUNS=3 FAILOVERS=2 benchmarks/run.sh
 #   OUTPUT=/dev/null benchmarks/run.sh
 set -euo pipefail
@@ -12,6 +12,7 @@ set -euo pipefail
 runs=${RUNS:-5}
 warmups=${WARMUPS:-2}
 failovers=${FAILOVERS:-10}
+takeovers=${TAKEOVERS:-3}
 bytes=${BYTES:-1GB}
 output=${OUTPUT:-$root/benchmarks/RESULTS.md}
 work=$(mktemp -d)
@@ -110,6 +111,21 @@ failed=0
     --runs "$failovers" --json >"$work/failover" || failed=$?
 gaps=$(awk '/"node":/ { take = 1 } take && /"longestGapMilliseconds"/ { gsub(/[^0-9.]/, "", $2); printf "%s%s", sep, $2; sep = ", "; take = 0 }' "$work/failover")
 
+note "commits: 200 groups for 10 s"
+"$godwit" bench commits --topic commits --partitions 10 --replication-factor 3 --groups 200 --duration 10s --json \
+    >"$work/commits"
+
+note "takeover: 100,000 offsets, $takeovers runs"
+taken=0
+"$godwit" bench takeover --topic takeover --partitions 100 --replication-factor 1 --offsets 100000 --runs "$takeovers" \
+    --json >"$work/takeover" || taken=$?
+
+# As the coordinator wishes first, then at a pace of their own: how soon members hear of anything is up to that.
+note "members: 1,000 in one group"
+"$godwit" topic create members --partitions 1000 --replication-factor 1 >/dev/null
+"$godwit" bench members --topic members --members 1000 --json >"$work/members"
+"$godwit" bench members --topic members --members 1000 --heartbeat 1s --json >"$work/members-1s"
+
 section() {
     echo "## $(date -u +%Y-%m-%d), $(nproc) cores, $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)"
     echo
@@ -127,13 +143,20 @@ section() {
     echo "| 2,000 records/s, 1 partition: p50 / p99 / p99.9 / max ms | | $(value "$work/latency" p50) / $(value "$work/latency" p99) / $(value "$work/latency" p99.9) / $(value "$work/latency" max) |"
     echo "| leader killed: longest gap in acknowledgements, ms, worst of $failovers | 500 | **$(largest ${gaps//,/ })** ($gaps) |"
     echo "| leader killed: acknowledged records lost | 0 | **$(grep -oE '"lost": *[0-9]+' "$work/failover" | tail -n 1 | grep -oE '[0-9]+')** |"
+    echo "| offset commits per CPU second of the coordinator (200 groups, one partition each; $(value "$work/commits" commitsPerSecond | cut -d. -f1)/s) | 20,000 | **$(value "$work/commits" commitsPerCPUSecond | cut -d. -f1)** |"
+    echo "| offset commits: p50 / p99 / max ms | | $(value "$work/commits" p50) / $(value "$work/commits" p99) / $(value "$work/commits" max) |"
+    echo "| coordinator of 100,000 offsets killed: first answer of the next one after its election, ms, worst of $takeovers | 1000 | **$(value "$work/takeover" slowestReadyMilliseconds)** |"
+    echo "| coordinator killed: its successor known, ms, worst of $takeovers | | $(largest $(grep -oE '"electedMilliseconds": *[0-9.]+' "$work/takeover" | grep -oE '[0-9.]+$')) |"
+    echo "| coordinator killed: offsets lost or wrong | 0 | **$(value "$work/takeover" wrong "$((takeovers + 1))")** |"
+    echo "| 1,000 members (KIP-848), one leaves: the others have settled, s, worst of 3, heartbeats each $(value "$work/members" heartbeatSeconds) s / $(value "$work/members-1s" heartbeatSeconds) s | 3 | **$(value "$work/members" longestSettledSeconds) / $(value "$work/members-1s" longestSettledSeconds)** |"
+    echo "| 1,000 members: others that had to stop, most of 3 | 0 | **$(value "$work/members" mostInterrupted) / $(value "$work/members-1s" mostInterrupted)** |"
     echo "| \`make up\` to the first acknowledged record, s | 3 | **$first** (every partition led after $up) |"
     echo "| idle: resident MB of each node | 60 | ${idle_memory[*]} |"
     echo "| idle: % of a core of each node, over 10 s | 1 | ${idle_cpu[*]} |"
     echo "| loaded: resident MB, largest node | | $(largest "${loaded_memory[@]}") |"
-    if [ "$failed" -ne 0 ]; then
+    if [ "$failed" -ne 0 ] || [ "$taken" -ne 0 ]; then
         echo
-        echo "The failover runs ended with exit code $failed."
+        echo "The failover runs ended with exit code $failed, the takeover runs with $taken."
     fi
 }
 
@@ -141,4 +164,4 @@ if [ ! -e "$output" ]; then
     printf '# Results\n\nEach section is one run of `benchmarks/run.sh`, the latest last. README.md says how to read them.\n' >"$output"
 fi
 { echo; section; } | tee -a "$output"
-exit "$failed"
+exit "$((failed > taken ? failed : taken))"

@@ -4,78 +4,116 @@ import Disk
 import KafkaWire
 import LogModel
 import LogStorage
+import MetadataCore
 import NIOCore
 import Replication
+import Settings
 
-/// One partition's part of a fetch request.
+/// One partition's part of a fetch request, where there is such a partition.
 struct FetchItem: Sendable {
     let partition: PartitionID
-    let offset: Int64
-    let leaderEpoch: Int32
-    let limit: Int
-    /// Where it stands in the request.
-    let topic: Int
+    let wish: FetchWish
+    /// Where it stands among all that is wanted.
     let place: Int
+}
+
+/// What holds for all partitions of a fetch.
+struct FetchTerms: Sendable {
+    /// How many bytes the whole answer may have.
+    let limit: Int
+    /// Whether the client takes records from followers, as it can since version 11 (KIP-392).
+    let allowsFollower: Bool
+    /// Where the client says it stands; empty when it does not.
+    let rack: String
 }
 
 /// What one look at a partition found.
 struct FetchFinding<Files: FileSystem>: Sendable {
-    let item: FetchItem
+    let place: Int
+    let partition: PartitionID?
     var error: ErrorCode = .none
     var highWatermark: Int64 = -1
     var logStart: Int64 = -1
+    /// A replica nearer to the client, to be asked instead.
+    var nearer: NodeID?
+    /// Where the client's log parts from this one.
+    var divergence: (epoch: Int32, offset: Offset)?
     var pieces: [FetchPiece<Files.File>] = []
     var size = 0
+
+    /// Whether the client should hear of it without waiting for more.
+    var isUrgent: Bool { error != .none || nearer != nil || divergence != nil }
 }
 
 extension Broker {
-    /// Fetch (API key 1). Sessions (KIP-227) are not kept: the answer's session id 0 tells the client to send whole
-    /// requests, as KIP-227 provides.
+    /// Fetch (API key 1).
     func fetch(_ call: Call<Files>) throws(WireError) {
         let request = try FetchRequest.decode(call.body, version: call.version)
-        guard request.replicaID < 0 else {
+        var response = FetchResponse()
+        guard request.claimedReplica(version: call.version) < 0 else {
             // Only a broker may call itself one (CVE-2018-1288), and ours speak PeerWire.
-            var response = FetchResponse()
             response.error = .clusterAuthorizationFailed
             return call.version >= 7 ? call.reply(response) : call.close("a client that calls itself a replica")
         }
-        FetchRun(call, request: request, broker: self).start()
+        switch fetchSessions.open(request, version: call.version, now: call.arrived) {
+        case .success(let opening):
+            FetchRun(call, request: request, opening: opening, broker: self).start()
+        case .failure(let error):
+            response.error = ErrorCode(error)
+            call.reply(response)
+        }
     }
 
-    /// Looks at partitions of this shard, in order, as long as `limit` bytes are not full.
-    func look(at items: [FetchItem], limit: Int, isFirst: Bool) -> [FetchFinding<Files>] {
-        var left = limit
-        var mayExceed = isFirst
+    /// Looks at partitions of this shard, in order, as long as the answer is not full.
+    func look(at items: [FetchItem], _ terms: FetchTerms) -> [FetchFinding<Files>] {
+        var left = terms.limit
+        var mayExceed = true
         return items.map { item in
-            let finding = look(at: item, limit: min(left, item.limit), mayExceed: mayExceed)
+            let limit = min(left, Int(max(0, item.wish.limit)))
+            let finding = look(at: item, terms, limit: limit, mayExceed: mayExceed)
             left = max(0, left - finding.size)
             if finding.size > 0 { mayExceed = false }
             return finding
         }
     }
 
-    private func look(at item: FetchItem, limit: Int, mayExceed: Bool) -> FetchFinding<Files> {
-        var finding = FetchFinding<Files>(item: item)
-        guard let replica = shard.replica(item.partition), replica.isLeader else {
+    private func look(
+        at item: FetchItem, _ terms: FetchTerms, limit: Int, mayExceed: Bool
+    ) -> FetchFinding<Files> {
+        var finding = FetchFinding<Files>(place: item.place, partition: item.partition)
+        let offset = item.wish.offset
+        guard let replica = shard.replica(item.partition), replica.stopped == nil else {
             finding.error = .notLeaderOrFollower
             return finding
         }
-        if let error = replica.refusal(ofEpoch: item.leaderEpoch) {
+        if let error = replica.refusal(ofEpoch: item.wish.leaderEpoch) {
             finding.error = error
             return finding
         }
-        finding.logStart = replica.logStart.rawValue
-        guard item.offset >= replica.logStart.rawValue, item.offset <= replica.log.endOffset.rawValue else {
-            finding.error = .offsetOutOfRange
+        guard replica.isLeader || (terms.allowsFollower && replica.isFollowing) else {
+            finding.error = .notLeaderOrFollower
+            return finding
+        }
+        if let flaw = replica.flaw(ofReader: offset, lastEpoch: item.wish.lastFetchedEpoch, in: &finding) {
+            finding.error = flaw
             return finding
         }
         // A new leader shows nothing until an entry of its own term is committed; the fetch waits for it.
-        guard let highWatermark = replica.highWatermark else { return finding }
-        finding.highWatermark = highWatermark.rawValue
-        guard item.offset < highWatermark.rawValue, limit > 0 || mayExceed else { return finding }
+        guard let readable = replica.isLeader ? replica.highWatermark : replica.knownCommit else { return finding }
+        finding.highWatermark = readable.rawValue
+        guard finding.divergence == nil else { return finding }
+        guard offset <= readable.rawValue || replica.isLeader else {
+            finding.error = .offsetNotAvailable
+            return finding
+        }
+        if replica.isLeader, let nearer = nearerReplica(than: replica, at: offset, for: terms) {
+            finding.nearer = nearer
+            return finding
+        }
+        guard offset < readable.rawValue, limit > 0 || mayExceed else { return finding }
         do throws(LogError) {
             let pieces = try replica.log.fetch(
-                from: Offset(item.offset), upTo: highWatermark, limit: ByteCount(Int64(max(1, limit))))
+                from: Offset(offset), upTo: readable, limit: ByteCount(Int64(max(1, limit))))
             let size = pieces.reduce(0) { $0 + Int($1.size.rawValue) }
             // Only the first batch of a whole answer may be larger than the limit (KIP-74).
             guard size <= limit || mayExceed else { return finding }
@@ -85,6 +123,19 @@ extension Broker {
             finding.error = ErrorCode(error)
         }
         return finding
+    }
+
+    /// The replica in the client's own rack that should be read instead of the leader (KIP-392): one that is in touch
+    /// and has all that is committed from `offset` on. Of several, the one that has come furthest.
+    private func nearerReplica(than leader: Replica<Environment>, at offset: Int64, for terms: FetchTerms) -> NodeID? {
+        guard settings.replicaSelector == .rackAware, terms.allowsFollower, !terms.rack.isEmpty else { return nil }
+        guard view.cluster.node(settings.node)?.rack != terms.rack, let committed = leader.highWatermark else {
+            return nil
+        }
+        guard offset <= committed.rawValue else { return nil }
+        return leader.peersCaughtUp(beyond: Offset(offset))
+            .filter { view.cluster.node($0.node)?.rack == terms.rack && view.alive.contains($0.node) }
+            .max { ($0.match, $1.node) < ($1.match, $0.node) }?.node
     }
 
     /// Calls `changed` at each later move of one of these partitions, until the watcher is let go.
@@ -97,10 +148,37 @@ extension Broker {
     }
 }
 
+extension FetchRequest {
+    /// The node that the request says it comes from; below 0 for a client.
+    fileprivate func claimedReplica(version: Int16) -> Int32 {
+        version >= 15 ? replicaState?.replicaID ?? -1 : replicaID
+    }
+}
+
 extension Replica {
     /// Why a request that names this leader epoch cannot be served (KIP-320); −1 names none.
     func refusal(ofEpoch epoch: Int32) -> ErrorCode? {
         guard epoch >= 0, epoch != term.rawValue else { return nil }
         return epoch < term.rawValue ? .fencedLeaderEpoch : .unknownLeaderEpoch
+    }
+
+    /// Why a reader that stands at `offset` cannot go on, if it cannot; notes in `finding` where the log begins, and
+    /// where the reader's past parts from it (KIP-320).
+    ///
+    /// What is not committed yet is no reason: after a failover the new leader may not know of all commits for a
+    /// moment, and a consumer that is told OFFSET_OUT_OF_RANGE begins anew (reliability.md T-K22).
+    fileprivate func flaw<Files>(
+        ofReader offset: Int64, lastEpoch: Int32, in finding: inout FetchFinding<Files>
+    ) -> ErrorCode? {
+        finding.logStart = logStart.rawValue
+        if lastEpoch >= 0 {
+            guard let end = end(ofEpoch: lastEpoch), offset >= logStart.rawValue else { return .offsetOutOfRange }
+            if end.epoch < lastEpoch || end.offset.rawValue < offset {
+                finding.divergence = end
+                return nil
+            }
+        }
+        guard offset >= logStart.rawValue, offset <= log.endOffset.rawValue else { return .offsetOutOfRange }
+        return nil
     }
 }

@@ -212,16 +212,9 @@ extension Replica {
     /// The largest epoch not above the one asked for, and where its records end; −1 and −1 when there is none.
     func epochEnd(answering question: LogQuestion) -> LogAnswer {
         var answer = LogAnswer()
-        guard question.value >= 0, let asked = Int32(exactly: question.value) else { return answer }
-        if asked == term.rawValue {
-            answer.leaderEpoch = asked
-            answer.offset = log.endOffset.rawValue
-            return answer
-        }
-        guard asked < term.rawValue, let epoch = log.terms.largestTerm(notAbove: Term(asked)) else { return answer }
-        answer.leaderEpoch = epoch.rawValue
-        let end = log.terms.start(ofFirstTermAbove: epoch).map { log.offset(at: $0) } ?? log.endOffset
-        answer.offset = end.rawValue
+        guard let end = end(ofEpoch: Int32(truncatingIfNeeded: question.value)) else { return answer }
+        answer.leaderEpoch = end.epoch
+        answer.offset = end.offset.rawValue
         return answer
     }
 }

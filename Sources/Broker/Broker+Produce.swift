@@ -109,9 +109,10 @@ final class ProduceRun<Environment: ShardEnvironment> {
         } catch {
             return refuse(topicPlace, place, ErrorCode(error), message: "\(error)")
         }
-        guard head.producerID < 0 else {
-            // Producer ids are handed out by InitProducerId, which is not served yet.
-            return refuse(topicPlace, place, .unknownProducerID, message: "idempotent producers are not served")
+        guard !head.isTransactional else {
+            // As Kafka answers a transaction's records in a request without its id.
+            return refuse(
+                topicPlace, place, .transactionalIDAuthorizationFailed, message: "transactions are not served")
         }
         let acknowledgement: Acknowledgement =
             switch request.acks {
@@ -148,7 +149,7 @@ final class ProduceRun<Environment: ShardEnvironment> {
             response.topics[topic].partitions[place].logStartOffset = logStart.rawValue
             response.topics[topic].partitions[place].logAppendTime = appendTime?.milliseconds ?? -1
         case .failed(let failure):
-            refuse(topic, place, ErrorCode(failure))
+            refuse(topic, place, ErrorCode(failure), message: failure.explanation)
             if failure == .notLeader { hintLeader(topic, place, id) }
         }
         settle()

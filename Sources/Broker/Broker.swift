@@ -29,6 +29,8 @@ public final class Broker<Environment: ShardEnvironment> {
     public let groups: GroupCoordinators<Environment>
     /// Whether `__consumer_offsets` is being made at this loop's request.
     var createsOffsetsTopic = false
+    /// The sessions of the connections on this loop.
+    var fetchSessions: FetchSessions
     /// The way to the node's controller (on shard 0).
     public var controller: (any ControllerAccess)?
 
@@ -38,10 +40,14 @@ public final class Broker<Environment: ShardEnvironment> {
         self.index = index
         self.view = ClusterView(node: settings.node, defaults: settings.topicDefaults)
         self.groups = GroupCoordinators(on: shard, settings: settings.groups)
+        self.fetchSessions = FetchSessions(settings, sharedBy: 1)
     }
 
     /// Makes the node's other shards known. Called once, before the first request.
-    public func connect(_ ports: [ShardPort<Environment>]) { self.ports = ports.count > 1 ? ports : [] }
+    public func connect(_ ports: [ShardPort<Environment>]) {
+        self.ports = ports.count > 1 ? ports : []
+        fetchSessions = FetchSessions(settings, sharedBy: shardCount)
+    }
 
     var shardCount: Int { max(1, ports.count) }
     var environment: Environment { shard.environment }
@@ -97,6 +103,8 @@ public final class Broker<Environment: ShardEnvironment> {
         case .consumerGroupHeartbeat: try consumerGroupHeartbeat(call)
         case .consumerGroupDescribe: try consumerGroupDescribe(call)
         case .explainGroup: try explainGroup(call)
+        case .initProducerID: try initProducerID(call)
+        case .describeProducers: try describeProducers(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }
@@ -184,6 +192,9 @@ public struct BrokerSettings: Sendable {
     public var produceWaitLimit: UInt64
     /// The node's settings, for DescribeConfigs.
     public var shown: [ShownSetting]
+    /// How many incremental fetch sessions the node keeps.
+    public var fetchSessionSlots = Setting.fetchSessionSlots.initial
+    public var replicaSelector = Setting.replicaSelector.initial
 
     public init(
         node: NodeID, topics: TopicSettings, topicDefaults: TopicDefaults, groups: GroupSettings = GroupSettings(),

@@ -43,6 +43,8 @@ enum ServedApis {
         Row(.offsetDelete, OffsetDeleteRequest.versions),
         Row(.consumerGroupHeartbeat, ConsumerGroupHeartbeatRequest.versions),
         Row(.consumerGroupDescribe, ConsumerGroupDescribeRequest.versions),
+        Row(.initProducerID, InitProducerIDRequest.versions),
+        Row(.describeProducers, DescribeProducersRequest.versions),
     ]
 
     /// Served to those who know of them; clients of others would only log a number they cannot name.

@@ -28,6 +28,9 @@ extension ErrorCode {
             case .timedOut: .requestTimedOut
             case .unknownPartition: .unknownTopicOrPartition
             case .invalidTimestamp: .invalidTimestamp
+            case .duplicateSequence: .duplicateSequenceNumber
+            case .outOfOrderSequence: .outOfOrderSequenceNumber
+            case .staleProducerEpoch: .invalidProducerEpoch
             }
     }
 
@@ -65,9 +68,24 @@ extension ErrorCode {
                 case .topicNameCollides: .invalidTopic
                 case .unknownTopic: .unknownTopicOrPartition
                 case .partitionCountChanged: .invalidPartitions
-                case .clusterAlreadyFormed, .clusterNotFormed, .topicIDInUse, .unknownNode, .invalidPlacement:
+                case .clusterAlreadyFormed, .clusterNotFormed, .topicIDInUse, .unknownNode, .invalidPlacement,
+                    .producerIDsExhausted:
                     .unknownServerError
                 }
+        }
+    }
+}
+
+extension ProduceFailure {
+    /// What a producer may be told beside the code.
+    var explanation: String? {
+        switch self {
+        case .duplicateSequence: "the batch is stored already; its offset is no longer remembered"
+        case .outOfOrderSequence(let got, let expected):
+            "out of order sequence number: \(got) came, \(expected) follows what is stored"
+        case .staleProducerEpoch(let got, let current):
+            "producer epoch \(got) is over: the producer id is in epoch \(current)"
+        case .notLeader, .notEnoughReplicas, .storageFailed, .timedOut, .unknownPartition, .invalidTimestamp: nil
         }
     }
 }

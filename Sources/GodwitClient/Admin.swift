@@ -249,7 +249,7 @@ public struct Admin: Sendable {
     }
 
     /// Sends a request to the controller and again to the next one while the answer says that it moved.
-    private func askController<Request: WireRequest>(
+    func askController<Request: WireRequest>(
         _ request: Request, verdict: @escaping @Sendable (Request.Response) -> (ErrorCode, String?)?,
         subject: @escaping @Sendable () -> String
     ) async throws(ClientError) -> Request.Response {

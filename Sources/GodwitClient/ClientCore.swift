@@ -4,7 +4,7 @@ import LogModel
 import NIOCore
 
 /// What a connection is for. A long poll must not hold up a produce, since a broker answers each connection in order.
-enum Lane: Hashable { case control, produce, fetch }
+enum Lane: Hashable { case control, produce, fetch, group }
 
 /// The heart of a client: connections, metadata and the way to a partition's leader, all on one event loop.
 // SAFETY: every stored property is touched on `loop` alone; entry points check it.
@@ -29,6 +29,8 @@ final class ClientCore: @unchecked Sendable {
     private var aging: Scheduled<Void>?
     /// Told after every change of the map.
     private var listeners: [ObjectIdentifier: () -> Void] = [:]
+    /// Who coordinates a group, as it was last heard.
+    var coordinators: [String: ClusterMap.Node] = [:]
     /// The broker that answered last, asked first next time.
     private var lastAnswered: BrokerAddress?
 

@@ -2,7 +2,6 @@
 import LogModel
 public import NIOCore
 public import RecordBatches
-import Synchronization
 
 /// Where reading a partition begins.
 public enum StartingPoint: Hashable, Sendable {
@@ -89,18 +88,11 @@ public enum ConsumerEvent: Sendable {
 ///     let consumer = Consumer(client)
 ///     consumer.assign([(TopicPartition(topic: "events", partition: 0), .beginning)])
 ///     while let event = try await consumer.next() { … }
-// SAFETY: `core` is touched on the client's loop alone; everything else is immutable or inside the mutex.
+// SAFETY: `core` is touched on the client's loop alone; everything else is immutable or synchronized.
 public final class Consumer: @unchecked Sendable {
-    private struct Outbox {
-        var events = CircularBuffer<ConsumerEvent>()
-        var failure: ClientError?
-        var isClosed = false
-        var waiting: CheckedContinuation<Void, Never>?
-    }
-
     private let client: KafkaClient
     private let configuration: ConsumerConfiguration
-    private let outbox = Mutex(Outbox())
+    private let queue = EventQueue<ConsumerEvent>()
     private var core: ConsumerCore?
 
     public init(_ client: KafkaClient, _ configuration: ConsumerConfiguration = ConsumerConfiguration()) {
@@ -119,57 +111,29 @@ public final class Consumer: @unchecked Sendable {
     ///
     /// - Throws: what ends reading: an error that trying again does not help against.
     public func next() async throws(ClientError) -> ConsumerEvent? {
-        while true {
-            let (event, failure, isClosed) = outbox.withLock { outbox in
-                (outbox.events.popFirst(), outbox.failure, outbox.isClosed)
-            }
-            if let event {
-                if case .records(let chunk) = event {
-                    let bytes = chunk.bytes.readableBytes
-                    client.core.loop.execute { self.core?.consumed(bytes) }
-                }
-                return event
-            }
-            if let failure { throw failure }
-            if isClosed { return nil }
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let mayGo = outbox.withLock { outbox in
-                    guard outbox.events.isEmpty, outbox.failure == nil, !outbox.isClosed else { return true }
-                    precondition(outbox.waiting == nil, "one caller at a time reads a consumer")
-                    outbox.waiting = continuation
-                    return false
-                }
-                if mayGo { continuation.resume() }
-            }
+        let event = try await queue.next()
+        if case .records(let chunk) = event {
+            let bytes = chunk.bytes.readableBytes
+            client.core.loop.execute { self.core?.consumed(bytes) }
         }
+        return event
     }
 
     /// Stops reading. `next()` gives what is still there and then `nil`.
     public func close() {
-        put(nil, isClosed: true)
+        queue.close()
         client.core.loop.execute { self.core?.stop() }
     }
 
     private func onLoopCore() -> ConsumerCore {
         if let core { return core }
-        let fresh = ConsumerCore(client.core, configuration) { [weak self] result in
+        let fresh = ConsumerCore(client.core, configuration) { [queue] result in
             switch result {
-            case .success(let event): self?.put(event)
-            case .failure(let error): self?.put(nil, failure: error)
+            case .success(let event): queue.put(event)
+            case .failure(let error): queue.fail(error)
             }
         }
         core = fresh
         return fresh
-    }
-
-    private func put(_ event: ConsumerEvent?, failure: ClientError? = nil, isClosed: Bool = false) {
-        let waiting = outbox.withLock { outbox in
-            if let event, !outbox.isClosed { outbox.events.append(event) }
-            if outbox.failure == nil { outbox.failure = failure }
-            if isClosed { outbox.isClosed = true }
-            defer { outbox.waiting = nil }
-            return outbox.waiting
-        }
-        waiting?.resume()
     }
 }

@@ -59,6 +59,12 @@ final class ConsumerCore {
         pumpSoon()
     }
 
+    /// Stops reading these partitions. What was fetched of them and has not been handed over is dropped with the answer.
+    func unassign(_ places: Set<TopicPartition>) {
+        for place in places { byPlace[place] = nil }
+        readings.removeAll { places.contains($0.place) }
+    }
+
     func consumed(_ bytes: Int) {
         let wasFull = buffered >= configuration.bufferBytes
         buffered -= bytes

@@ -32,6 +32,7 @@ final class ControllerResidence {
     private var publishScheduled = false
     private var deletedTopics: [Topic] = []
     private var registering = false
+    private lazy var producerIDs = ProducerIDDesk(node: settings.node.id) { [unowned self] in submit($0, done: $1) }
     private var waiting: [WaitingRequest] = []
     private var random = SystemRandomNumberGenerator()
     /// Voters that have said they belong to no cluster yet, and whether anybody belongs to one.
@@ -64,12 +65,14 @@ final class ControllerResidence {
         self.directory = directory
         self.logger = logger
         started = home.environment.now
+        controller.producerIDsAllocated = { [unowned self] in producerIDs.allocated($0, for: $1) }
     }
 
     private var now: Moment { home.environment.now }
 
     func tick() {
         retryWaiting()
+        producerIDs.tick(now: now)
         introduceNode()
         if !clusterExists { considerNewCluster() }
     }
@@ -78,7 +81,8 @@ final class ControllerResidence {
     var isImpatient: Bool {
         guard !isStopping else { return false }
         let isUnknown = registration.map { controller.state.node($0.id) != $0 } ?? true
-        return isUnknown || !waiting.isEmpty || (home.shard.replica(.metadata)?.isRebuilding ?? true)
+        return isUnknown || !waiting.isEmpty || producerIDs.isImpatient
+            || (home.shard.replica(.metadata)?.isRebuilding ?? true)
     }
 
     // MARK: - Publishing
@@ -195,15 +199,35 @@ final class ControllerResidence {
     }
 
     private func propose(_ command: MetadataCommand) {
+        registering = true
+        if !submit(command, done: { _ in self.registering = false }) { registering = false }
+    }
+
+    /// Proposes a command to whoever leads the metadata group. False when nobody can be asked now; `done` is then not
+    /// called.
+    private func submit(_ command: MetadataCommand, done: @escaping (_ isInForce: Bool) -> Void) -> Bool {
         if controller.isLeader {
-            registering = true
-            controller.propose(command) { _ in self.registering = false }
-        } else if let leader = reachableLeader {
-            registering = true
-            home.links.forward(
-                ControllerRequest.command(command).encoded(), to: leader, timeout: Self.forwardTimeout
-            ) { _ in self.registering = false }
+            controller.propose(command) { result in
+                if case .success = result { done(true) } else { done(false) }
+            }
+            return true
         }
+        guard let leader = reachableLeader else { return false }
+        home.links.forward(
+            ControllerRequest.command(command).encoded(), to: leader, timeout: Self.forwardTimeout
+        ) { outcome in
+            if case .success(let answer) = outcome { done(answer.readableBytes > 0) } else { done(false) }
+        }
+        return true
+    }
+
+    // MARK: - Producer ids
+
+    /// A producer id for a client of this node.
+    func producerID(reply: @escaping (Int64?) -> Void) {
+        guard !isStopping else { return reply(nil) }
+        producerIDs.producerID(now: now, reply: reply)
+        if producerIDs.isImpatient { home.environment.wake(at: now.advanced(byNanoseconds: 10_000_000)) }
     }
 
     private var reachableLeader: NodeID? {
@@ -295,6 +319,16 @@ final class ResidenceAccess: ControllerAccess {
         home.eventLoop.execute {
             guard let residence = home.value.residence else { return loop.execute { bound.value(nil) } }
             residence.administer(frame) { answer in loop.execute { bound.value(answer) } }
+        }
+    }
+
+    func producerID(reply: @escaping (Int64?) -> Void) {
+        let home = home
+        let loop = loop
+        let bound = NIOLoopBound(reply, eventLoop: loop)
+        home.eventLoop.execute {
+            guard let residence = home.value.residence else { return loop.execute { bound.value(nil) } }
+            residence.producerID { id in loop.execute { bound.value(id) } }
         }
     }
 }

@@ -16,6 +16,7 @@ struct Hosting: Sendable {
     let defaults: TopicDefaults
     let tailBytes: ByteCount
     let unpackedBytes: ByteCount
+    let producersMax: Int
 
     init(_ settings: NodeSettings, shards: Int, directory: DataDirectory) {
         node = settings.node.id
@@ -26,6 +27,7 @@ struct Hosting: Sendable {
         defaults = TopicDefaults(settings)
         tailBytes = settings.storage.tailBytes
         unpackedBytes = settings.requests.decompressedBytesMax
+        producersMax = settings.storage.producersMax
     }
 
     /// Opens what is new on this shard and lets go what was deleted.
@@ -71,7 +73,8 @@ struct Hosting: Sendable {
             partition: partition, replicas: placement.replicas, directory: directory(of: partition),
             limits: LogLimits(
                 segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentMilliseconds,
-                indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes),
+                indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes,
+                producersMax: producersMax),
             retention: .init(milliseconds: configs.retentionMilliseconds, bytes: configs.retentionBytes),
             // What only this node had is gone with its disk; there is nobody to wait for.
             mayHaveForgotten: hasLost && placement.replicas.count > 1)

@@ -282,11 +282,12 @@ struct NodeStart {
             balanceInterval: raft.leaderBalanceInterval.wholeNanoseconds,
             retentionInterval: settings.storage.retentionInterval.wholeNanoseconds,
             checkpointInterval: settings.storage.checkpointInterval.wholeNanoseconds,
+            producerExpiration: Int64(settings.storage.producerExpiration),
             seed: id.high ^ id.low)
     }
 
     private var brokerSettings: BrokerSettings {
-        BrokerSettings(
+        var broker = BrokerSettings(
             node: settings.node.id, topics: settings.topics, topicDefaults: TopicDefaults(settings),
             groups: settings.groups, voters: settings.voters.count,
             fetchLimit: Int(settings.fetches.bytesMax.rawValue),
@@ -298,6 +299,9 @@ struct NodeStart {
                     name: declaration.name, value: value, isDefault: value == declaration.initialText,
                     documentation: declaration.summary)
             })
+        broker.fetchSessionSlots = settings.fetches.sessionSlots
+        broker.replicaSelector = settings.fetches.replicaSelector
+        return broker
     }
 
     private var connectionLimits: Transport.ConnectionLimits {

@@ -16,11 +16,14 @@ public struct LogLimits: Hashable, Sendable {
     public var checkpointBytes: ByteCount
     /// The most memory that unpacking one batch may take, in lookups by time.
     public var unpackedBytes: ByteCount
+    /// How many idempotent producers are remembered (`producers.per.partition.max`); those silent longest go first.
+    public var producersMax: Int
 
     public init(
         segmentBytes: ByteCount = .gibibytes(1), segmentMilliseconds: Int64 = 7 * 24 * 3_600_000,
         indexIntervalBytes: ByteCount = .kibibytes(4), tailBytes: ByteCount = .mebibytes(4),
-        checkpointBytes: ByteCount = .mebibytes(64), unpackedBytes: ByteCount = .mebibytes(64)
+        checkpointBytes: ByteCount = .mebibytes(64), unpackedBytes: ByteCount = .mebibytes(64),
+        producersMax: Int = 10_000
     ) {
         self.segmentBytes = segmentBytes
         self.segmentMilliseconds = segmentMilliseconds
@@ -28,5 +31,6 @@ public struct LogLimits: Hashable, Sendable {
         self.tailBytes = tailBytes
         self.checkpointBytes = checkpointBytes
         self.unpackedBytes = unpackedBytes
+        self.producersMax = producersMax
     }
 }

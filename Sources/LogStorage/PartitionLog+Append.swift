@@ -20,6 +20,7 @@ extension PartitionLog {
             precondition(head.baseOffset == endOffset, "an appended entry continues the offsets")
             precondition(head.term >= lastTerm, "terms never fall along a log")
             if head.isMarker { markers.note(end) }
+            producerMemory.note(head, at: end)
             if head.term != lastTerm || terms.rows.isEmpty {
                 terms.note(head.term, at: end)
                 lastTerm = head.term

@@ -40,6 +40,7 @@ extension PartitionLog {
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [],
             recovery: RecoveryReport())
         try log.recover(checkpoint, bases: bases.filter { checkpoint.start.position.end <= $0 })
+        try log.restoreProducers()
         return log
     }
 

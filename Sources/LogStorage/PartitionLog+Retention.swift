@@ -27,6 +27,7 @@ extension PartitionLog {
         }
         guard count > 0 else { return nil }
         let anchor = try anchor(at: segments[count - 1].end)
+        keepProducers(before: anchor.position.end, committed: committed)
         let removed = segments[..<count]
         segments.removeSubrange(..<count)
         sizeOnDisk -= removed.reduce(0) { $0 + $1.size }

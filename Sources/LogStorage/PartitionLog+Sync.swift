@@ -24,6 +24,7 @@ extension PartitionLog {
             directoryNeedsSync = false
         }
         if checkpointIsWanted || syncedSinceCheckpoint >= limits.checkpointBytes.rawValue {
+            ticket.producers = producerSnapshotJob()
             ticket.checkpoint = checkpointJob()
             checkpointIsWanted = false
             syncedSinceCheckpoint = 0
@@ -93,6 +94,7 @@ extension PartitionLog {
             try writeOut()
             try synchronizeNow()
         }
+        storeProducers()
         let isCurrent =
             checkpointed.recoveryPoint == durable && checkpointed.start == start.position.end && checkpointed.isClean
         if !isCurrent { try writeCheckpoint(isClean: true) }

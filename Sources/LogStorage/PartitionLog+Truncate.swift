@@ -35,6 +35,7 @@ extension PartitionLog {
         markers.truncate(to: newEnd)
         terms.truncate(to: newEnd)
         lastTerm = terms.rows.last?.term ?? start.position.term
+        try truncateProducers(to: newEnd)
     }
 
     private func cutFiles(at place: Place) throws(LogError) {
@@ -77,6 +78,7 @@ extension PartitionLog {
         terms = TermTable()
         lastTerm = anchor.position.term
         markers = MarkerTable(start: end, offset: anchor.offset)
+        restartProducers()
         sizeOnDisk = 0
         unwrittenSize = 0
         checkpointIsWanted = false

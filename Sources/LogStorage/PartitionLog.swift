@@ -38,6 +38,7 @@ public final class PartitionLog<FS: FileSystem> {
     /// In log order; the last one is written to. Empty until something is written out.
     var segments: [Segment<FS>]
     var recent = RecentEntries()
+    var producerMemory: ProducerMemory<FS>
     /// The end of what is in the files.
     var written: LogIndex
     var sizeOnDisk: Int64
@@ -94,6 +95,7 @@ public final class PartitionLog<FS: FileSystem> {
         written = end
         sizeOnDisk = segments.reduce(0) { $0 + $1.size }
         checkpointFile = CheckpointFile(in: directory, fs: fs, recoveryPoint: checkpoint.recoveryPoint)
+        producerMemory = ProducerMemory(directory: directory, fs: fs, capacity: limits.producersMax, at: end)
         checkpointed = (checkpoint.start.position.end, checkpoint.recoveryPoint, checkpoint.isClean)
     }
 

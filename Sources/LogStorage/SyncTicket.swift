@@ -18,6 +18,7 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
     var replacement: (path: String, target: String)?
     /// A directory in which names were made or removed.
     var directory: String?
+    var producers: ProducerSnapshotJob<FS>?
     var checkpoint: CheckpointJob<FS>?
     /// A file made when the sync fails, for a process that starts again on the same machine: the page cache then shows
     /// bytes that no sync will ever write. It need not be durable, because a loss of power ends the lie as well.
@@ -53,7 +54,8 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
             if let failureNote { _ = try? fs.open(failureNote, .createOrOpen) }
             return .failure(error)
         }
-        // A checkpoint that cannot be written costs a longer scan, no data: the old one still stands.
+        // What cannot be written of these costs a longer scan, no data: the old ones still stand.
+        try? producers?.run()
         try? checkpoint?.run()
         return .success(())
     }

@@ -20,6 +20,8 @@ public struct ClusterState: Hashable, Sendable {
     public internal(set) var topicNames: [TopicName] = []
     /// How many partitions all topics have together.
     public internal(set) var partitionCount = 0
+    /// The first producer id that no node has been given.
+    public internal(set) var nextProducerID: Int64 = 0
 
     // Looked up, never iterated: their order differs from process to process.
     var ids: [TopicName: TopicID] = [:]

@@ -29,6 +29,7 @@ extension ClusterState {
             topic.configs = configs
             topics[id] = topic
             return .topicConfigsAltered(topic)
+        case .allocateProducerIDs(let claim): return allocate(for: claim)
         }
     }
 
@@ -95,6 +96,14 @@ extension ClusterState {
         topics[topic.id] = topic
         partitionCount += added.partitions.count
         return .partitionsCreated(topic, from: count)
+    }
+
+    private mutating func allocate(for claim: ProducerIDClaim) -> MetadataChange {
+        guard node(claim.node) != nil else { return .refused(.unknownNode(claim.node)) }
+        guard nextProducerID <= Int64.max - ProducerIDBlock.size else { return .refused(.producerIDsExhausted) }
+        let block = ProducerIDBlock(first: nextProducerID)
+        nextProducerID += block.count
+        return .producerIDsAllocated(block, for: claim)
     }
 
     /// Why these cannot be the placements of partitions that follow `count` others, if they cannot.

@@ -4,13 +4,14 @@ import LogModel
 import Settings
 
 extension ClusterState {
-    /// The whole state: version, end, cluster id, nodes, topics. Equal states give equal bytes.
+    /// The whole state: version, end, cluster id, nodes, topics, and since version 2 the next producer id. Equal states
+    /// give equal bytes: a state without producer ids is written in version 1, which older nodes can read.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
     /// - Complexity: O(*n*) in nodes and partitions.
     public func encodeSnapshot() -> [UInt8] {
         var writer = MetadataWriter()
-        writer.byte(metadataVersion)
+        writer.byte(nextProducerID == 0 ? metadataVersion : Self.producerIDsVersion)
         writer.varint(UInt64(end.rawValue))
         writer.byte(clusterID == nil ? 0 : 1)
         if let clusterID {
@@ -31,14 +32,17 @@ extension ClusterState {
             writer.fixed(UInt64(bitPattern: topic.created.milliseconds))
             writer.varint(UInt64(topic.createdAt.rawValue))
         }
+        if nextProducerID > 0 { writer.varint(UInt64(nextProducerID)) }
         return writer.bytes
     }
+
+    private static var producerIDsVersion: UInt8 { 2 }
 
     /// Reads what `encodeSnapshot` wrote; anything that `apply` could not have made is refused.
     public init(snapshot: [UInt8]) throws(MetadataDecodingError) {
         var reader = MetadataReader(snapshot)
         let version = try reader.byte()
-        guard version == metadataVersion else { throw .unknownVersion(version) }
+        guard version == metadataVersion || version == Self.producerIDsVersion else { throw .unknownVersion(version) }
         self.init()
         end = try reader.offset()
         switch try reader.byte() {
@@ -58,6 +62,11 @@ extension ClusterState {
         // 31 bytes: a topic with a name of one letter and one partition on one node.
         for _ in 0..<(try reader.count(of: 31, max: MetadataBounds.topics, "the count of topics")) {
             try readTopic(from: &reader)
+        }
+        if version >= Self.producerIDsVersion {
+            let next = try reader.varint()
+            guard next > 0, let next = Int64(exactly: next) else { throw .malformed("the next producer id") }
+            nextProducerID = next
         }
         try reader.finish()
     }

@@ -14,6 +14,8 @@ public enum MetadataCommand: Hashable, Sendable {
     case createPartitions(AddedPartitions)
     /// Replaces all overrides of a topic.
     case alterTopicConfigs(TopicID, TopicConfigs)
+    /// Gives a node the next `ProducerIDBlock`.
+    case allocateProducerIDs(ProducerIDClaim)
 }
 
 /// A topic that is to be.
@@ -59,6 +61,7 @@ public enum MetadataChange: Hashable, Sendable {
     /// `from` is the index of the first new partition.
     case partitionsCreated(Topic, from: Int)
     case topicConfigsAltered(Topic)
+    case producerIDsAllocated(ProducerIDBlock, for: ProducerIDClaim)
     /// The state said so already: a proposal came twice.
     case nothing
     /// The offset lies before the state's end: a log is being read again after a snapshot.
@@ -81,6 +84,8 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case invalidPlacement
     /// The topic has another number of partitions than was thought.
     case partitionCountChanged(now: Int)
+    /// All 2⁶³ have been given out.
+    case producerIDsExhausted
 
     public var description: String {
         switch self {
@@ -93,6 +98,7 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .unknownNode(let node): "node \(node.rawValue) has not registered"
         case .invalidPlacement: "the placement of replicas is invalid"
         case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
+        case .producerIDsExhausted: "there are no producer ids left"
         }
     }
 }

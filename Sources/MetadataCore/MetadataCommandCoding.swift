@@ -11,6 +11,7 @@ extension MetadataCommand {
         case deleteTopic = 4
         case createPartitions = 5
         case alterTopicConfigs = 6
+        case allocateProducerIDs = 16
     }
 
     /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
@@ -46,6 +47,10 @@ extension MetadataCommand {
             writer.byte(Kind.alterTopicConfigs.rawValue)
             writer.id(id)
             writer.configs(configs)
+        case .allocateProducerIDs(let claim):
+            writer.byte(Kind.allocateProducerIDs.rawValue)
+            writer.node(claim.node)
+            writer.fixed(claim.nonce)
         }
         return writer.bytes
     }
@@ -82,6 +87,8 @@ extension MetadataCommand {
             self = .createPartitions(AddedPartitions(topic: id, after: Int(after), partitions: partitions))
         case .alterTopicConfigs:
             self = .alterTopicConfigs(try reader.topicID(), try reader.configs())
+        case .allocateProducerIDs:
+            self = .allocateProducerIDs(ProducerIDClaim(node: try reader.node(), nonce: try reader.fixed()))
         }
         try reader.finish()
     }

@@ -33,6 +33,11 @@ extension Replica {
         if case .all(let minimum) = acknowledgement, raft.activeVoters(now: shard.environment.now) < minimum {
             return completion(.failed(.notEnoughReplicas))
         }
+        let verdict = log.verdict(on: head)
+        if case .duplicate(let original) = verdict {
+            return answerRetry(of: original, acknowledgement, stampsTime, deadline, completion)
+        }
+        if let failure = refusal(of: verdict, head) { return completion(.failed(failure)) }
         var bytes = batch
         var placed = head
         let baseOffset = log.endOffset
@@ -52,6 +57,29 @@ extension Replica {
         case .leader, .none:
             step(.proposed(end: log.end))
             completion(stored)
+        }
+    }
+
+    /// Gives a retry its original's answer, once that is committed. A leader knows the producers of its whole log, so
+    /// the original may be an earlier leader's.
+    private func answerRetry(
+        of original: RememberedBatch, _ acknowledgement: Acknowledgement, _ stampsTime: Bool, _ deadline: Moment,
+        _ completion: @escaping (ProduceOutcome) -> Void
+    ) {
+        let stored = ProduceOutcome.stored(
+            baseOffset: original.baseOffset, logStart: logStart, appendTime: stampsTime ? original.timestamp : nil)
+        let end = log.end(of: original)
+        guard case .all = acknowledgement, end > raft.commit else { return completion(stored) }
+        waitingProduces.append(.init(end: end, stored: stored, completion: completion, deadline: deadline))
+        shard.wake(at: deadline)
+    }
+
+    private func refusal(of verdict: ProducerVerdict, _ head: EntryHead) -> ProduceFailure? {
+        switch verdict {
+        case .inOrder, .duplicate: nil
+        case .oldDuplicate: .duplicateSequence
+        case .outOfOrder(let expected): .outOfOrderSequence(got: head.baseSequence, expected: expected)
+        case .staleEpoch(let current): .staleProducerEpoch(got: head.producerEpoch, current: current)
         }
     }
 

@@ -53,12 +53,14 @@ public struct ShardSettings: Sendable {
     public var balanceInterval: UInt64
     public var retentionInterval: UInt64
     public var checkpointInterval: UInt64
+    /// How long an idempotent producer may be silent before it is forgotten, in milliseconds.
+    public var producerExpiration: Int64
     /// Makes the elections of this shard's groups differ from its peers'.
     public var seed: UInt64
 
     public init(
         node: NodeID, timing: RaftTiming, limits: RaftLimits, balanceInterval: UInt64, retentionInterval: UInt64,
-        checkpointInterval: UInt64, seed: UInt64
+        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64
     ) {
         self.node = node
         self.timing = timing
@@ -66,6 +68,7 @@ public struct ShardSettings: Sendable {
         self.balanceInterval = balanceInterval
         self.retentionInterval = retentionInterval
         self.checkpointInterval = checkpointInterval
+        self.producerExpiration = producerExpiration
         self.seed = seed
     }
 }

@@ -4,11 +4,13 @@ import LogModel
 import LogStorage
 import RaftCore
 
-/// What a shard does now and then: gives leadership back, removes old segments, writes checkpoints.
+/// What a shard does now and then: gives leadership back, removes old segments, writes checkpoints, forgets producers.
 struct Upkeep {
     private var nextBalance: Moment?
     private var nextRetention: Moment?
     private var nextCheckpoint: Moment?
+    private var nextExpiry: Moment?
+    private var lastExpiry: Moment?
 
     /// How long a peer must have been connected before it is trusted with leadership again.
     private static let settlingTime: UInt64 = 1_000_000_000
@@ -24,6 +26,21 @@ struct Upkeep {
         }
         if Self.isDue(&nextRetention, every: shard.settings.retentionInterval, now: now) { applyRetention(shard) }
         if Self.isDue(&nextCheckpoint, every: shard.settings.checkpointInterval, now: now) { checkpoint(shard) }
+        if Self.isDue(&nextExpiry, every: Self.expiryInterval(shard.settings), now: now) { expire(shard, now: now) }
+    }
+
+    /// A sixteenth of what producers may be silent, within what is worth the work.
+    private static func expiryInterval(_ settings: ShardSettings) -> UInt64 {
+        UInt64(min(max(settings.producerExpiration / 16, 100), 60_000)) * 1_000_000
+    }
+
+    private mutating func expire<Environment>(_ shard: Shard<Environment>, now: Moment) {
+        let elapsed = lastExpiry.map { now.nanoseconds(since: $0) } ?? 0
+        lastExpiry = now
+        for replica in shard.allReplicas where replica.stopped == nil {
+            replica.log.expireProducers(
+                after: Int64(elapsed / 1_000_000), expiration: shard.settings.producerExpiration)
+        }
     }
 
     private static func isDue(_ next: inout Moment?, every interval: UInt64, now: Moment) -> Bool {

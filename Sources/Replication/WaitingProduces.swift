@@ -19,9 +19,16 @@ public enum ProduceFailure: Error, Hashable, Sendable {
     case timedOut
     case unknownPartition
     case invalidTimestamp
+    /// An idempotent producer's batch that is stored already, so long ago that where is forgotten.
+    case duplicateSequence
+    /// An idempotent producer's batch that does not follow the one before it.
+    case outOfOrderSequence(got: Int32, expected: Int32)
+    /// The producer's id goes on in a later epoch.
+    case staleProducerEpoch(got: Int16, current: Int16)
 }
 
-/// Produces that wait until what they wrote is committed: a queue in log order.
+/// Produces that wait until what they wrote is committed: a queue in log order. A retry of an idempotent producer waits
+/// where its original does.
 struct WaitingProduces {
     struct Waiting {
         let end: LogIndex
@@ -36,8 +43,9 @@ struct WaitingProduces {
     var isEmpty: Bool { first == queue.count }
 
     mutating func append(_ waiting: Waiting) {
-        precondition(queue.last.map { $0.end < waiting.end } ?? true, "produces wait in log order")
-        queue.append(waiting)
+        var place = queue.count
+        while place > first, queue[place - 1].end > waiting.end { place -= 1 }
+        queue.insert(waiting, at: place)
     }
 
     /// Takes out those that end at or before `commit`.

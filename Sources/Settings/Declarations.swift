@@ -165,7 +165,19 @@ extension Setting<ByteCount> {
         initial: .mebibytes(55), bounds: .kibibytes(1) ... .gibibytes(1), change: .restart)
 }
 
+extension Setting<ReplicaSelector> {
+    public static let replicaSelector = Setting(
+        "replica.selector.class",
+        "Which replica a consumer is sent to: the leader, or one in the rack that the consumer names.",
+        initial: .leader, change: .restart)
+}
+
 extension Setting<Int> {
+    public static let fetchSessionSlots = Setting(
+        "max.incremental.fetch.session.cache.slots",
+        "How many clients' fetches are remembered, so that they need only say and be told what has changed.",
+        initial: 1_000, bounds: 0...100_000, change: .restart)
+
     public static let nodeShards = Setting(
         "node.shards", "How many event loops share the partitions; 0 is one per core.", initial: 0,
         bounds: 0...1_024, change: .restart)
@@ -177,6 +189,17 @@ extension Setting<Int> {
     public static let diskThreads = Setting(
         "disk.threads", "How many threads flush, open, delete and recover files.", initial: 4, bounds: 1...256,
         change: .restart)
+
+    /// Named as in Kafka, and so in milliseconds.
+    public static let producerExpiration = Setting(
+        "producer.id.expiration.ms",
+        "How long a partition remembers an idempotent producer that is silent, at least, in milliseconds.",
+        initial: 86_400_000, bounds: 1_000...31_536_000_000, change: .restart)
+
+    public static let producersPerPartitionMax = Setting(
+        "producers.per.partition.max",
+        "How many idempotent producers a partition remembers; of more, those silent longest are forgotten.",
+        initial: 10_000, bounds: 16...1_000_000, change: .restart)
 
     public static let connectionsMax = Setting(
         "connections.max", "How many clients may be connected.", initial: 10_000, bounds: 1...10_000_000,

@@ -94,3 +94,22 @@ public enum LogFormat: String, SettingValue, CaseIterable {
     public init?(setting text: String) { self.init(rawValue: text) }
     public var settingText: String { rawValue }
 }
+
+/// Which replica a consumer is told to read (KIP-392).
+public enum ReplicaSelector: String, SettingValue, CaseIterable {
+    case leader
+    case rackAware = "rack-aware"
+
+    public static var form: String {
+        "\(allCases.map(\.rawValue).joined(separator: " or ")), or a Kafka selector's class name"
+    }
+
+    public init?(setting text: String) {
+        switch text {
+        case "org.apache.kafka.common.replica.LeaderSelector": self = .leader
+        case "org.apache.kafka.common.replica.RackAwareReplicaSelector": self = .rackAware
+        default: self.init(rawValue: text)
+        }
+    }
+    public var settingText: String { rawValue }
+}

@@ -87,6 +87,9 @@ public struct StorageSettings: Hashable, Sendable {
     public var checkpointInterval = Setting.checkpointInterval.initial
     public var retentionInterval = Setting.retentionInterval.initial
     public var threads = Setting.diskThreads.initial
+    /// In milliseconds.
+    public var producerExpiration = Setting.producerExpiration.initial
+    public var producersMax = Setting.producersPerPartitionMax.initial
 
     public init() {}
 }
@@ -128,6 +131,8 @@ public struct RequestLimits: Hashable, Sendable {
 public struct FetchLimits: Hashable, Sendable {
     public var bytesMax = Setting.fetchBytesMax.initial
     public var waitMax = Setting.fetchWaitMax.initial
+    public var sessionSlots = Setting.fetchSessionSlots.initial
+    public var replicaSelector = Setting.replicaSelector.initial
 
     public init() {}
 }

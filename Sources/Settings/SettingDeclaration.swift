@@ -68,6 +68,8 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.checkpointInterval, \.storage.checkpointInterval),
         SettingDeclaration(.retentionInterval, \.storage.retentionInterval),
         SettingDeclaration(.diskThreads, \.storage.threads),
+        SettingDeclaration(.producerExpiration, \.storage.producerExpiration),
+        SettingDeclaration(.producersPerPartitionMax, \.storage.producersMax),
         SettingDeclaration(.electionTimeout, \.raft.electionTimeout),
         SettingDeclaration(.heartbeatInterval, \.raft.heartbeatInterval),
         SettingDeclaration(.reconnectDelay, \.raft.reconnectDelay),
@@ -91,6 +93,8 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.shutdownTimeout, \.requests.shutdownTimeout),
         SettingDeclaration(.fetchBytesMax, \.fetches.bytesMax),
         SettingDeclaration(.fetchWaitMax, \.fetches.waitMax),
+        SettingDeclaration(.fetchSessionSlots, \.fetches.sessionSlots),
+        SettingDeclaration(.replicaSelector, \.fetches.replicaSelector),
     ]
 
     private static let groupSettings = [

@@ -75,6 +75,15 @@ struct ConnectionOptions: ParsableArguments {
             return "topic '\(subject)' does not exist; `godwit topic list` shows what does, "
                 + "`godwit topic create \(subject)` makes it"
         case .refused(.topicAlreadyExists, let subject, _): return "topic '\(subject)' exists already"
+        case .refused(.groupIDNotFound, let subject, _):
+            return "\(subject) does not exist; `godwit group list` shows what does"
+        case .refused(.nonEmptyGroup, let subject, _):
+            return "\(subject) has members; `godwit group describe` shows them, stop them first"
+        case .refused(.groupSubscribedToTopic, let subject, _):
+            return "\(subject) is read by the group at the moment; stop its members first"
+        case .notSupported("explaining groups"):
+            return "the group's coordinator cannot explain groups: it is no Godwit node, or an older one; "
+                + "`godwit group describe` shows what every broker knows"
         default: return "\(error)"
         }
     }

@@ -4,6 +4,7 @@ import KafkaWire
 import LogModel
 import NIOCore
 import Replication
+import Settings
 import Testing
 
 @Suite struct FetchTests {
@@ -117,11 +118,85 @@ import Testing
         #expect(try node.ask(request, version: 12).error == .clusterAuthorizationFailed)
     }
 
-    @Test func sessionsAreNotKept() throws {
+    // H16: since version 15 a replica says who it is in another place.
+    @Test(arguments: [11, 14, 15, 17] as [Int16])
+    func aClientThatCallsItselfAReplicaIsRefusedInEveryVersion(version: Int16) throws {
         let node = try node(with: [["a"]])
         var request = fetchRequest(from: 0)
-        request.sessionEpoch = 0
-        #expect(try node.ask(request, version: 12).sessionID == 0)
+        request.replicaID = 1
+        var state = FetchRequest.ReplicaState()
+        state.replicaID = 1
+        request.replicaState = state
+        #expect(try node.ask(request, version: version).error == .clusterAuthorizationFailed)
+    }
+
+    @Test func aFetchForNothingIsAnsweredAtOnce() throws {
+        let node = try node()
+        var request = fetchRequest(from: 0, wait: 60_000)
+        request.topics = []
+        #expect(try node.ask(request, version: 12).topics.isEmpty)
+    }
+
+    @Test func anUnknownTopicDoesNotCutTheOthersWaitShort() throws {
+        let node = try node()
+        var request = fetchRequest(from: 0, wait: 500)
+        request.topics += fetchRequest("missing", from: 0).topics
+        let waiting = try node.begin(request, version: 12)
+        node.pass(milliseconds: 499)
+        #expect(!waiting.isAnswered)
+        node.pass(milliseconds: 1)
+        #expect(
+            waiting.response?.topics.map { $0.partitions.map(\.error) } == [[.none], [.unknownTopicOrPartition]])
+    }
+
+    // H15.
+    @Test func wishesBeyondAllMeasureAreCutToTheNodesOwnLimits() throws {
+        var settings = NodeSettings()
+        settings.fetches.bytesMax = .kibibytes(1)
+        settings.fetches.waitMax = .milliseconds(200)
+        let node = try OneNode(settings: settings)
+        try node.topic("events")
+        let value = String(repeating: "x", count: 300)
+        for _ in 0..<10 { _ = try node.ask(produceRequest(try batch([value])), version: 9) }
+        let large = fetchRequest(from: 0, wait: .max, minBytes: 1, maxBytes: .max)
+        #expect(try node.ask(large, version: 12).only?.values.count == 2)
+        let waiting = try node.begin(fetchRequest(from: 10, wait: .max, minBytes: .max, maxBytes: .max), version: 12)
+        node.pass(milliseconds: 200)
+        #expect(waiting.isAnswered)
+    }
+
+    // KIP-320: what the reader has read before parts from this log.
+    @Test func aReaderWhosePastIsOfAnotherEpochIsToldWhereItParts() throws {
+        let node = try node(with: [["a", "b"]])
+        func ask(_ epoch: Int32, from offset: Int64) throws -> FetchResponse.Partition {
+            var request = fetchRequest(from: offset)
+            request.topics[0].partitions[0].lastFetchedEpoch = epoch
+            return try #require(try node.ask(request, version: 12).only)
+        }
+        // Epoch 1 has written everything here.
+        #expect(try ask(1, from: 1).values == ["a", "b"])
+        let ahead = try ask(1, from: 5)
+        #expect(ahead.error == ErrorCode.none)
+        #expect(ahead.divergingEpoch?.epoch == 1)
+        #expect(ahead.divergingEpoch?.endOffset == 2)
+        #expect(try ahead.values == [])
+        let past = try ask(0, from: 1)
+        #expect(past.divergingEpoch?.epoch == 0)
+        #expect(past.divergingEpoch?.endOffset == 0)
+        // Where nothing can be told, or before the log's start, the reader must begin anew (T-K26).
+        #expect(try ask(7, from: 1).error == .offsetOutOfRange)
+        #expect(try ask(1, from: -1).error == .offsetOutOfRange)
+    }
+
+    // T-K22: an offset that is not committed yet is no reason to begin anew.
+    @Test func anOffsetBetweenHighWatermarkAndEndIsInRange() throws {
+        let node = try node(with: [["a"]])
+        _ = try node.begin(produceRequest(try batch(["b", "c"]), acks: 1), version: 9)
+        let asked = try node.begin(fetchRequest(from: 2), version: 12)
+        #expect(asked.response?.only?.error == ErrorCode.none)
+        #expect(asked.response?.only?.highWatermark == 1)
+        let beyond = try node.begin(fetchRequest(from: 4), version: 12)
+        #expect(beyond.response?.only?.error == .offsetOutOfRange)
     }
 
     @Test func aDroppedPartitionEndsTheWait() throws {

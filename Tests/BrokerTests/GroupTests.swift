@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@testable import Broker
 import KafkaWire
 import LogModel
+import MetadataCore
 import NIOCore
 import Testing
+
+@testable import Broker
 
 /// The shell around the group coordinator: where it is, when it answers, and what it says before it can.
 @Suite struct GroupTests {

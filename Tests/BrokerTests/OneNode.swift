@@ -52,7 +52,7 @@ final class OneNode {
     private var nextOffset = Offset(0)
     static let node = NodeID(1)
 
-    init(settings: NodeSettings = NodeSettings()) throws {
+    init(settings: NodeSettings = NodeSettings(), index: Int = 0) throws {
         directory = NSTemporaryDirectory() + "godwit-broker-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory + "/votes", withIntermediateDirectories: true)
         let journal = try HardStateJournal.open(directory: directory + "/votes", in: RealFileSystem())
@@ -61,14 +61,15 @@ final class OneNode {
                 node: Self.node, timing: RaftTiming(), limits: RaftLimits(), balanceInterval: 1_000_000_000,
                 retentionInterval: 60_000_000_000, checkpointInterval: 60_000_000_000, seed: 7),
             environment: environment, journal: journal)
-        broker = Broker(
-            settings: BrokerSettings(
-                node: Self.node, topics: settings.topics, topicDefaults: TopicDefaults(settings),
-                fetchLimit: Int(settings.fetches.bytesMax.rawValue),
-                fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
-                produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,
-                shown: [.init(name: "node.id", value: "1", isDefault: false, documentation: "Who this is.")]),
-            shard: shard, index: 0)
+        var brokerSettings = BrokerSettings(
+            node: Self.node, topics: settings.topics, topicDefaults: TopicDefaults(settings),
+            fetchLimit: Int(settings.fetches.bytesMax.rawValue),
+            fetchWaitLimit: settings.fetches.waitMax.wholeNanoseconds,
+            produceWaitLimit: settings.requests.produceWaitMax.wholeNanoseconds,
+            shown: [.init(name: "node.id", value: "1", isDefault: false, documentation: "Who this is.")])
+        brokerSettings.fetchSessionSlots = settings.fetches.sessionSlots
+        brokerSettings.replicaSelector = settings.fetches.replicaSelector
+        broker = Broker(settings: brokerSettings, shard: shard, index: index)
         apply(.formCluster(ClusterID(high: 1, low: 2)))
         apply(
             .registerNode(

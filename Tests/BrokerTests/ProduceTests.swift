@@ -150,15 +150,6 @@ import Testing
         #expect(try records.next()?.timestamp == Timestamp(milliseconds: 1_800_000_000_000))
     }
 
-    @Test func anIdempotentProducerIsToldThatItsIdIsUnknown() throws {
-        let node = try OneNode()
-        try node.topic("events")
-        var builder = BatchBuilder()
-        builder.append(key: nil, value: ByteBuffer(string: "a"), timestamp: Timestamp(milliseconds: 1_700_000_000_000))
-        let batch = try builder.finish(producer: ProducerStamp(id: 5, epoch: 0, baseSequence: 0))
-        #expect(try node.ask(produceRequest(batch), version: 9).only?.error == .unknownProducerID)
-    }
-
     @Test func versionsThatAreAdvertisedForLibrdkafkaAloneAreRefused() throws {
         let node = try OneNode()
         var frame = ByteBuffer()

@@ -52,6 +52,15 @@ final class ScriptedCluster: Sendable {
         var listOffsets: (_ attempt: Int, _ timestamp: Int64) -> (ErrorCode, Int64)? = { _, _ in nil }
         var listAttempts = 0
         var fetchOffsets: [Int64] = []
+        /// What `answer` was told to do with other requests. `nil`: hang up.
+        var handlers: [ApiKey: @Sendable (_ broker: Int32, _ call: Call) throws -> ByteBuffer?] = [:]
+    }
+
+    /// A request as it came.
+    struct Call {
+        let body: ByteBuffer
+        let version: Int16
+        let correlationID: Int32
     }
 
     static let topic = "events"
@@ -90,6 +99,24 @@ final class ScriptedCluster: Sendable {
         configuration.deliveryTimeout = .seconds(20)
         change(&configuration)
         return KafkaClient(configuration)
+    }
+
+    /// Answers an API from now on, and advertises it. `nil` closes the connection.
+    func answer<Request: WireRequest>(
+        _ type: Request.Type, versions: ClosedRange<Int16>? = nil, isAdvertised: Bool = true,
+        _ answer: @escaping @Sendable (_ broker: Int32, Request) -> Request.Response?
+    ) {
+        state.withLock { state in
+            if isAdvertised {
+                state.apis.append(.init(key: Request.apiKey, versions: versions ?? Request.versions))
+            }
+            state.handlers[Request.apiKey] = { broker, call in
+                let request = try Request.decode(call.body, version: call.version)
+                return try answer(broker, request)?.encodeFrame(
+                    correlationID: call.correlationID, version: call.version
+                ).bytes
+            }
+        }
     }
 
     func stop() async {
@@ -292,7 +319,9 @@ private final class ScriptedBroker: ChannelInboundHandler {
         case .listOffsets:
             let request = try ListOffsetsRequest.decode(body, version: version)
             return try cluster.listOffsets(request).encodeFrame(correlationID: id, version: version).bytes
-        default: return nil
+        default:
+            let handler = cluster.state.withLock { $0.handlers[header.apiKey] }
+            return try handler?(self.id, .init(body: body, version: version, correlationID: id))
         }
     }
 }

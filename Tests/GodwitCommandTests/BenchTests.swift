@@ -25,6 +25,12 @@ struct BenchTests {
         #expect(LocalCluster.replacing("{id}", by: "2", in: "a{id}b{id}") == "a2b2")
     }
 
+    /// The numbers are those of Java's `String.hashCode`.
+    @Test(arguments: [("bench-takeover-0", 31), ("my-group", 36), ("polygenelubricants", 0), ("Größe", 35), ("a", 47)])
+    func aGroupsOffsetsLieWhereKafkaPutsThem(_ group: String, _ partition: Int) {
+        #expect(BenchTakeover.partition(of: group, among: 50) == partition)
+    }
+
     @Test func payloadsCompressAsFarAsTheyAreAskedTo() throws {
         func ratio(_ compressibility: Double) throws -> Double {
             var payload = Payload(compressibility: compressibility, seed: 7)

@@ -209,6 +209,7 @@ import Testing
             .clusterAlreadyFormed(sampleCluster), .clusterNotFormed, .topicAlreadyExists(name("a")),
             .topicNameCollides(with: name("a")), .topicIDInUse(topicID(1)), .unknownTopic(topicID(1)),
             .unknownNode(NodeID(3)), .invalidPlacement, .partitionCountChanged(now: 3),
+            .producerIDsExhausted,
         ]
         #expect(Set(refusals.map(\.description)).count == refusals.count)
     }

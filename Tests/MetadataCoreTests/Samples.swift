@@ -91,6 +91,7 @@ let sampleCommands: [MetadataCommand] = [
     .createPartitions(AddedPartitions(topic: topicID(1), after: 200, partitions: placements([3], [1]))),
     .alterTopicConfigs(topicID(1), configs([("max.message.bytes", "5")])),
     .alterTopicConfigs(topicID(1), TopicConfigs()),
+    .allocateProducerIDs(ProducerIDClaim(node: NodeID(300), nonce: .max - 1)),
 ]
 
 /// A history drawn from a seed, in which commands clash now and then.
@@ -115,6 +116,7 @@ func history(seed: UInt64, length: Int = 80) -> [MetadataCommand] {
             commands.append(.createPartitions(AddedPartitions(topic: topicID(id), after: after, partitions: lists)))
         case 6:
             let bytes = Int.random(in: 1...3, using: &random)
+            commands.append(.allocateProducerIDs(ProducerIDClaim(node: NodeID(Int32(id % 6)), nonce: id)))
             commands.append(.alterTopicConfigs(topicID(id), configs([("retention.bytes", "\(bytes)")])))
         default:
             let text = ["a.b", "a_b", "a", "b", "c", "d", "E", "f-g"].randomElement(using: &random) ?? "a"

@@ -97,7 +97,7 @@ import Testing
         let values = [
             "node.id": "7", "node.data": "/d", "node.rack": "r", "kafka.listen": "h:1", "kafka.advertise": "h:2",
             "peer.listen": "h:3", "peer.advertise": "h:4", "cluster.voters": "7@h:5", "log.level": "debug",
-            "log.format": "json", "auto.create.topics": "false",
+            "log.format": "json", "auto.create.topics": "false", "producer.id.expiration.ms": "7000",
         ]
         for declaration in SettingDeclaration.all {
             var settings = NodeSettings()

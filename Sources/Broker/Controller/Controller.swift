@@ -32,6 +32,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     private var proposals: [Offset: (Result<Void, ProposalFailure>) -> Void] = [:]
     /// Told each new state and the topic that went with it, if one did, on shard 0's loop.
     private let publish: (_ state: ClusterState, _ deleted: Topic?) -> Void
+    /// Told of each block of producer ids that is given to a node, on shard 0's loop.
+    public var producerIDsAllocated: (ProducerIDBlock, ProducerIDClaim) -> Void = { _, _ in }
     /// Draws what must be drawn: ids of topics and of the cluster.
     private let drawID: () -> TopicID
     private var appliedSinceSnapshot = 0
@@ -107,6 +109,9 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
             switch state.apply(command, at: head.baseOffset) {
             case .refused(let refusal):
                 done?(.failure(.refused(refusal)))
+            case .producerIDsAllocated(let block, let claim):
+                producerIDsAllocated(block, claim)
+                done?(.success(()))
             case .topicDeleted(let topic):
                 publish(state, topic)
                 done?(.success(()))

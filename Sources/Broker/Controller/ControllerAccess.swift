@@ -13,6 +13,11 @@ public protocol ControllerAccess: AnyObject {
     ///   - reply: called once, on the asking loop, with the whole answer frame, or with `nil` when no controller could
     ///     be reached in time.
     func administer(_ frame: ByteBuffer, reply: @escaping (ByteBuffer?) -> Void)
+
+    /// Asks for a producer id that nobody in the cluster had before.
+    ///
+    /// - Parameter reply: called once, on the asking loop; with `nil` when none could be had in time.
+    func producerID(reply: @escaping (Int64?) -> Void)
 }
 
 /// What one node asks another's controller: the body of a forwarded letter.

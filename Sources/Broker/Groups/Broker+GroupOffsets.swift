@@ -57,7 +57,9 @@ extension Broker {
 
         init(_ response: OffsetCommitResponse) {
             for topic in response.topics {
-                for partition in topic.partitions { errors[topic.name, default: [:]][partition.index] = partition.error }
+                for partition in topic.partitions {
+                    errors[topic.name, default: [:]][partition.index] = partition.error
+                }
             }
         }
 

@@ -40,7 +40,9 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
             hosted.removeValue(forKey: index)?.close()
         }
         for index in 0..<Int32(partitions) where hosted[index] == nil {
-            guard let replica = shard.replica(PartitionID(topic: offsets, index: index)), replica.isLeader else { continue }
+            guard let replica = shard.replica(PartitionID(topic: offsets, index: index)), replica.isLeader else {
+                continue
+            }
             host(replica, index: index)
         }
     }
@@ -63,7 +65,8 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
 
     /// Member ids are drawn from it: no two coordinators, of this time or another, shall draw the same.
     private func seed(of replica: Replica<Environment>) -> UInt64 {
-        let place = UInt64(UInt32(bitPattern: replica.id.index)) << 32 | UInt64(UInt32(bitPattern: replica.term.rawValue))
+        let place =
+            UInt64(UInt32(bitPattern: replica.id.index)) << 32 | UInt64(UInt32(bitPattern: replica.term.rawValue))
         let time = UInt64(bitPattern: shard.environment.wallClock.milliseconds) &* 0x9E37_79B9_7F4A_7C15
         return replica.id.topic.low ^ place ^ time ^ shard.environment.now.nanoseconds
     }

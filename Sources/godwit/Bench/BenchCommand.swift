@@ -18,8 +18,14 @@ struct BenchCommand: AsyncParsableCommand {
               godwit bench produce --rate 2000 --duration 30s --acks all
               godwit bench consume
               godwit bench failover --runs 10 --json
+              godwit bench members --members 1000 --partitions 1000 --replication-factor 1
+              godwit bench commits --groups 200
+              godwit bench takeover --offsets 100000
             """,
-        subcommands: [BenchProduce.self, BenchConsume.self, BenchFailover.self])
+        subcommands: [
+            BenchProduce.self, BenchConsume.self, BenchFailover.self, BenchMembers.self, BenchCommits.self,
+            BenchTakeover.self,
+        ])
 }
 
 /// The topic that is measured with, made when it is missing.

@@ -90,13 +90,13 @@ struct BenchFailover: AsyncParsableCommand {
             _ = try await target.prepare(client, patience: connection.timeout)
             var results: [FailoverRun.Outcome] = []
             for index in 1...runs {
-                try await waitUntilWhole(client)
+                try await waitUntilInSync(client, target.topic, patience: connection.timeout)
                 let outcome = try await measure(client, cluster)
                 results.append(outcome)
                 if !connection.json { Terminal.print("run \(index): \(outcome.line)") }
-                if restart { try await revive(outcome.node, &cluster) }
+                if restart { try await cluster.revive(outcome.node, command: restartCommand) }
             }
-            if restart { try await waitUntilWhole(client) }
+            if restart { try await waitUntilInSync(client, target.topic, patience: connection.timeout) }
             let worst = results.map(\.longestGap).max() ?? 0
             let lost = results.reduce(0) { $0 + $1.lost }
             if connection.json {
@@ -181,44 +181,5 @@ struct BenchFailover: AsyncParsableCommand {
             if let end = open[chunk.place], chunk.end >= end { open[chunk.place] = nil }
         }
         return seen
-    }
-
-    // MARK: Bringing it back
-
-    private func revive(_ node: Int32, _ cluster: inout LocalCluster) async throws {
-        while !cluster.isGone(node) { try await Task.sleep(for: .milliseconds(10)) }
-        let configuration = "cluster-configs/local/node\(node).yaml"
-        guard restartCommand != nil || access(configuration, R_OK) == 0 else {
-            throw LocalCluster.Flaw(
-                description: "node \(node) was killed and stays down: there is no \(configuration) here; "
-                    + "say how it is started with --restart-command, or leave it with --no-restart")
-        }
-        let own = "'\(CommandLine.executablePath)' node --config cluster-configs/local/node{id}.yaml"
-        try cluster.restart(node, command: restartCommand ?? own)
-    }
-
-    /// Waits until every replica of the topic is in sync.
-    private func waitUntilWhole(_ client: KafkaClient) async throws {
-        let start = monotonicSeconds()
-        let patience = max(60, connection.timeout.seconds)
-        while true {
-            let topic = try? await client.admin.describeTopics([target.topic]).first
-            let lacking = topic?.partitions.count { $0.leader == nil || $0.inSync.count < $0.replicas.count }
-            if lacking == 0 { return }
-            guard monotonicSeconds() - start < patience else {
-                throw ClientError.timedOut("that all replicas of \(target.topic) are in sync again")
-            }
-            try await Task.sleep(for: .milliseconds(50))
-        }
-    }
-}
-
-extension CommandLine {
-    /// The file that this process runs.
-    static var executablePath: String {
-        var bytes = [CChar](repeating: 0, count: 4096)
-        let count = readlink("/proc/self/exe", &bytes, bytes.count - 1)
-        guard count > 0 else { return arguments.first ?? "godwit" }
-        return String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

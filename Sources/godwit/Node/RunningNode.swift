@@ -39,30 +39,9 @@ enum RunningNode {
                 "peer": "\(settings.peer.listen.host):\(node.peerPort)", "data": "\(settings.node.data)",
                 "pid": "\(ProcessInfo.processInfo.processIdentifier)",
             ])
-        let signal = await Self.stopSignal()
+        let signal = await StopSignal.first()
         logger.notice("stopping on a signal", metadata: ["signal": "\(signal)"])
         await node.stop()
-    }
-
-    /// Returns the first of SIGTERM and SIGINT; a second one ends the process at once.
-    private static func stopSignal() async -> String {
-        let (signals, continuation) = AsyncStream.makeStream(of: String.self)
-        var sources: [any DispatchSourceSignal] = []
-        for (number, name) in [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")] {
-            Foundation.signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { continuation.yield(name) }
-            source.resume()
-            sources.append(source)
-        }
-        var first = "end of input"
-        for await name in signals {
-            first = name
-            break
-        }
-        for source in sources { source.cancel() }
-        for number in [SIGTERM, SIGINT] { Foundation.signal(number, SIG_DFL) }
-        return first
     }
 
     private static func logger(_ output: OutputSettings) -> Logger {

@@ -26,7 +26,7 @@ struct Size: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { "\(bytes)" }
 }
 
-/// A span of time as people write it: `30`, `30s`, `500ms`, `2m`, `1h`. A bare number is seconds.
+/// A span of time as people write it: `30`, `30s`, `500ms`, `2m`, `1h`, `7d`. A bare number is seconds.
 struct Span: ExpressibleByArgument, Equatable {
     let nanoseconds: Int64
 
@@ -34,8 +34,10 @@ struct Span: ExpressibleByArgument, Equatable {
 
     init?(argument: String) {
         guard let (number, unit) = splitNumber(argument) else { return nil }
-        let factors: [String: Double] = ["": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "m": 60, "min": 60, "h": 3600]
-        guard let factor = factors[unit], number * factor < 1e7 else { return nil }
+        let factors: [String: Double] = [
+            "": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "m": 60, "min": 60, "h": 3600, "d": 86_400,
+        ]
+        guard let factor = factors[unit], number * factor < 1e9 else { return nil }
         self.init(seconds: number * factor)
     }
 

@@ -39,6 +39,10 @@ struct ConsumeCommand: AsyncParsableCommand {
               godwit consume events --partition 0 --partition 3 --from offset:100 --max 10
               godwit consume events --from timestamp:1767225600000 --format '%t %p/%o %k=%v\\n'
               godwit consume events --json | jq .value
+              godwit consume events --group printers --from beginning
+
+            With --group, the members of the group share the partitions, what has been printed is committed, and
+            --from (beginning or end) counts where the group has no offset yet.
 
             In --format: %k key, %v value, %o offset, %p partition, %t timestamp in ms, %T topic, %h headers,
             %% a percent sign, \\n and \\t. In JSON, bytes that are not UTF-8 come in base64 as keyBase64, valueBase64.
@@ -59,6 +63,9 @@ struct ConsumeCommand: AsyncParsableCommand {
     @Option(name: [.customShort("c"), .customLong("max")], help: "Stop after so many records.")
     var limit: Int?
 
+    @Option(name: [.short, .long], help: ArgumentHelp("Read as a member of this group.", valueName: "name"))
+    var group: String?
+
     @Option(name: [.short, .long], help: "How each record is printed.")
     var format = "%v\\n"
 
@@ -68,6 +75,12 @@ struct ConsumeCommand: AsyncParsableCommand {
         try validateTopic(topic)
         _ = try RecordFormat(format)
         if let limit, limit < 0 { throw ValidationError("--max counts from 0") }
+        guard let group else { return }
+        if group.isEmpty { throw ValidationError("--group wants a name") }
+        if !partition.isEmpty { throw ValidationError("in a group the coordinator chooses the partitions") }
+        guard from.point == .beginning || from.point == .end else {
+            throw ValidationError("with --group, --from is beginning or end; `godwit group seek` goes elsewhere")
+        }
     }
 
     func run() async throws {
@@ -80,6 +93,7 @@ struct ConsumeCommand: AsyncParsableCommand {
             }
             let places = Set(chosen).map { TopicPartition(topic: topic, partition: $0) }
             guard limit != 0 else { return }
+            if let group { return try await print(group, client, format) }
             let consumer = Consumer(client)
             consumer.assign(places.map { ($0, from.point) })
             try await print(consumer, format, places)
@@ -87,13 +101,10 @@ struct ConsumeCommand: AsyncParsableCommand {
         }
     }
 
-    private struct Enough: Error {}
-
     private func print(_ consumer: Consumer, _ format: RecordFormat, _ places: [TopicPartition]) async throws {
-        var output = OutputBuffer()
-        defer { output.flush() }
+        var printer = Printer(command: self, format: format)
+        defer { printer.output.flush() }
         var unfinished = Set(places)
-        var printed = 0
         while let event = try await consumer.next() {
             switch event {
             case .end(let place, _):
@@ -101,27 +112,93 @@ struct ConsumeCommand: AsyncParsableCommand {
                 if exitAtEnd, unfinished.isEmpty { return }
             case .records(let chunk):
                 guard !exitAtEnd || unfinished.contains(chunk.place) else { continue }
-                do {
-                    try chunk.forEachRecord { record in
-                        if connection.json {
-                            output.append(json(record, chunk.place.partition).line + "\n")
-                        } else {
-                            format.write(record, topic, chunk.place.partition, to: &output)
-                        }
-                        printed += 1
-                        if printed == limit { throw Enough() }
-                    }
-                } catch is Enough {
-                    return
-                }
-                output.flush()
-                // Whoever read the output is gone, as with `| head`.
-                guard output.isOpen else { return }
+                _ = try printer.print(chunk)
+                if printer.isDone { return }
             }
         }
     }
 
-    private func json(_ record: BatchRecord, _ partition: Int32) -> JSON {
+    /// Prints as a member of a group until a signal comes, and leaves it in an orderly way.
+    private func print(_ group: String, _ client: KafkaClient, _ format: RecordFormat) async throws {
+        var configuration = GroupConsumerConfiguration()
+        configuration.offsetReset = from.point == .beginning ? .earliest : .latest
+        let consumer = GroupConsumer(client, group: group, topics: [topic], configuration)
+        let watch = Task {
+            _ = await StopSignal.first()
+            await consumer.close()
+        }
+        defer { watch.cancel() }
+        var printer = Printer(command: self, format: format)
+        defer { printer.output.flush() }
+        do {
+            var unfinished: Set<TopicPartition> = []
+            reading: while let event = try await consumer.next() {
+                switch event {
+                case .assigned(let places):
+                    unfinished.formUnion(places)
+                    Terminal.note("Reading \(shortened(places)).")
+                case .revoked(let places), .lost(let places):
+                    unfinished.subtract(places)
+                    Terminal.note("No longer reading \(shortened(places)).")
+                case .end(let place, _):
+                    unfinished.remove(place)
+                    if exitAtEnd, unfinished.isEmpty { break reading }
+                case .records(let chunk):
+                    let end = try printer.print(chunk)
+                    guard printer.isDone else { continue }
+                    try await consumer.commit([chunk.place: end])
+                    break reading
+                }
+            }
+            await consumer.close()
+        } catch {
+            await consumer.close()
+            throw error
+        }
+    }
+
+    /// Prints records until it has printed enough or nobody reads any more.
+    private struct Printer {
+        private struct Enough: Error {}
+
+        let command: ConsumeCommand
+        let format: RecordFormat
+        var output = OutputBuffer()
+        private(set) var isDone = false
+        private var printed = 0
+
+        init(command: ConsumeCommand, format: RecordFormat) {
+            self.command = command
+            self.format = format
+        }
+
+        /// Gives the offset after the last record that was printed.
+        mutating func print(_ chunk: FetchedChunk) throws -> Int64 {
+            var end = chunk.end
+            do {
+                try chunk.forEachRecord { record in
+                    if command.connection.json {
+                        output.append(command.json(record, chunk.place.partition).line + "\n")
+                    } else {
+                        format.write(record, command.topic, chunk.place.partition, to: &output)
+                    }
+                    printed += 1
+                    if printed == command.limit {
+                        end = record.offset.rawValue + 1
+                        throw Enough()
+                    }
+                }
+            } catch is Enough {
+                isDone = true
+            }
+            output.flush()
+            // Whoever read the output is gone, as with `| head`.
+            if !output.isOpen { isDone = true }
+            return end
+        }
+    }
+
+    fileprivate func json(_ record: BatchRecord, _ partition: Int32) -> JSON {
         var members: [(String, JSON)] = [
             ("topic", .string(topic)), ("partition", .int(partition)), ("offset", .int(record.offset.rawValue)),
             ("timestamp", .int(record.timestamp.milliseconds)), bytes("key", record.key), bytes("value", record.value),

@@ -7,18 +7,20 @@ import LogModel
 struct TopicCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "topic",
-        abstract: "Create, list, describe, widen and delete topics.",
+        abstract: "Create, list, describe, change, trim and delete topics.",
         discussion: """
             Examples:
               godwit topic create events --partitions 6 --replication-factor 3 --config retention.ms=86400000
               godwit topic list
               godwit topic describe events --json
               godwit topic add-partitions events --to 12
+              godwit topic alter events --set retention.ms=3600000
+              godwit topic trim events --before-time 2026-11-01
               godwit topic delete events
             """,
         subcommands: [
             TopicCreate.self, TopicList.self, TopicDescribe.self, TopicAddPartitions.self, TopicConfigs.self,
-            TopicDelete.self,
+            TopicAlter.self, TopicTrim.self, TopicDelete.self,
         ])
 }
 
