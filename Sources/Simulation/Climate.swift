@@ -56,6 +56,9 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var maxInflightBytes: Int64
     public var maxInflightAppends: Int
 
+    /// The consumer groups, where there are some.
+    public var groups: GroupClimate?
+
     /// What may go wrong at a random moment.
     public enum Fault: String, CaseIterable, Sendable {
         /// The process dies; what it wrote stays in the page cache.
@@ -118,7 +121,11 @@ public struct Climate: Sendable, CustomStringConvertible {
             maxInflightAppends = min(maxInflightAppends, 4)
         }
         produceInterval = max(produceInterval, 4 * UInt64(producers) * batchInterval)
+        if SimRandom.mix(seed ^ 0x9205) % 2 == 0 { groups = GroupClimate(seed: seed, climate: self) }
     }
+
+    /// Of records, and of offsets.
+    public var allPartitions: Int { partitions + (groups?.offsetsPartitions ?? 0) }
 
     /// The shortest interval at which the windows, the network and the disks can carry batches. What is offered must
     /// stay below, or the backlog outlasts the storm.
@@ -140,7 +147,8 @@ public struct Climate: Sendable, CustomStringConvertible {
             sync \(syncDelay / 1_000) µs, \(producers) producers every \(produceInterval / 1_000) µs \
             of \(payloadBytes) B, segments of \(segmentBytes) B, appends of \(maxAppendBytes) B, \
             window \(maxInflightBytes) B in \(maxInflightAppends), election timeout \(electionTimeout / 1_000_000) ms, \
-            \(isStateful ? "a state machine, " : "")faults: \(faultNames)
+            \(isStateful ? "a state machine, " : "")faults: \(faultNames)\
+            \(groups.map { "; \($0)" } ?? "")
             """
     }
 }

@@ -23,6 +23,14 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case earlyWatermark
     /// A leader's word is never heard: nothing can be committed.
     case deafFollowers
+    /// A coordinator acknowledges commits before they are committed to its log.
+    case earlyCommitReplies
+    /// A coordinator goes on answering after it has lost its leadership.
+    case coordinatorOfThePast
+    /// A coordinator acknowledges the commits of members that are fenced.
+    case unfencedCommits
+    /// A coordinator that takes over has not read the end of its log.
+    case forgottenLastCommit
 
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {

@@ -14,6 +14,10 @@ import Testing
         (.retractedCommit, [.monotonic]),
         (.earlyWatermark, [.quorumLog]),
         (.deafFollowers, [.liveness]),
+        (.earlyCommitReplies, [.groupOffsets]),
+        (.coordinatorOfThePast, [.groupOffsets]),
+        (.unfencedCommits, [.groupFencing]),
+        (.forgottenLastCommit, [.groupOffsets]),
     ]
 
     @Test(arguments: PlantedFault.allCases)
