@@ -98,6 +98,8 @@ import Testing
             "node.id": "7", "node.data": "/d", "node.rack": "r", "kafka.listen": "h:1", "kafka.advertise": "h:2",
             "peer.listen": "h:3", "peer.advertise": "h:4", "cluster.voters": "7@h:5", "log.level": "debug",
             "log.format": "json", "auto.create.topics": "false", "producer.id.expiration.ms": "7000",
+            "group.consumer.assignors": "range", "group.consumer.migration.policy": "upgrade",
+            "replica.selector.class": "rack-aware",
         ]
         for declaration in SettingDeclaration.all {
             var settings = NodeSettings()

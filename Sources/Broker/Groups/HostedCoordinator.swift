@@ -217,8 +217,11 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
     }
 
     private func append(_ builder: inout BatchBuilder, through count: UInt64) {
-        guard let batch = try? builder.finish(), let head = try? EntryHead.parse(batch) else {
-            preconditionFailure("our own records make a readable batch")
+        let limits = BatchLimits(maximumSize: EntryHead.maximumTotalSize)
+        guard let batch = try? builder.finish(),
+            let head = try? BatchValidator.validate(produced: batch, limits: limits).first
+        else {
+            preconditionFailure("our own records make a valid batch")
         }
         // Only the loss of leadership ends this wait: to give up earlier would leave it open what is in force.
         let never = Moment(nanoseconds: .max)
