@@ -153,6 +153,8 @@ import Testing
         // A member that a later coordinator finds in its log is a member.
         try checks.accepted(membership, arrived: 15, term: Term(2))
         breaks(.groupFencing) { try checks.accepted(membership, arrived: 15, term: Term(1)) }
+        checks.joined(membership)
+        try checks.accepted(membership, arrived: 15, term: Term(1))
     }
 
     // MARK: - Owners

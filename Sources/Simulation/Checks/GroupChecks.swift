@@ -135,6 +135,12 @@ public struct GroupChecks: Sendable {
         if fenced[membership]?[term] == nil { fenced[membership, default: [:]][term] = time }
     }
 
+    /// A coordinator has let the member in, in that generation or epoch.
+    ///
+    /// A generation whose assignment was never stored is lost with its coordinator, and the next one may count to it
+    /// again.
+    public mutating func joined(_ membership: Membership) { fenced[membership] = nil }
+
     // MARK: - Who owns what
 
     /// A member of a classic group was given its part of a generation.

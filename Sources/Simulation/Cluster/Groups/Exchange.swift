@@ -22,6 +22,8 @@ final class GroupClient {
     var connections: [Int]
     var lastArrival: [UInt64]
     var lastReturn: [UInt64]
+    /// The requests that it waits for, by number.
+    fileprivate(set) var waiting: [Int: Exchange] = [:]
 
     init(name: String, nodes: Int) {
         self.name = name
@@ -71,6 +73,7 @@ final class Exchange {
         self.version = version
         self.writes = writes
         self.then = then
+        client.waiting[number] = self
     }
 
     var isConnected: Bool { client.connections[place] == connection }
@@ -79,6 +82,7 @@ final class Exchange {
     func end(_ outcome: ClientOutcome) {
         guard let then else { return }
         self.then = nil
+        client.waiting[number] = nil
         then(outcome)
     }
 

@@ -50,7 +50,7 @@ public struct GroupClimate: Sendable, CustomStringConvertible {
         offsetsPartitions = random.pick([1, 1, 2])
         groups = (0..<random.pick([1, 1, 2])).map { _ in
             Shape(
-                speech: .classic, members: random.within(1...4),
+                speech: random.pick([.classic, .consumer]), members: random.within(1...4),
                 isStatic: random.chance(perMille: 300))
         }
         // A commit of each member may stand before a heartbeat in the log.

@@ -73,7 +73,10 @@ extension GroupWorld {
             }
         case (.syncGroup(let response), .syncGroup(let request)):
             try checkSync(response, request, exchange, term)
-        case (.joinGroup, .joinGroup): break
+        case (.joinGroup(let response), .joinGroup):
+            if response.error == .none {
+                checks.joined(membership(exchange, response.memberID, response.generationID))
+            }
         case (.heartbeat(let response), .heartbeat(let request)):
             noteFencing(response.error, request.memberID, request.generationID, exchange, term)
         case (.leaveGroup(let response), .leaveGroup): noteLeaving(response, exchange, term)
@@ -192,6 +195,7 @@ extension GroupWorld {
             checks.gone(request.memberID, of: group)
             return
         }
+        checks.joined(membership(exchange, request.memberID, response.memberEpoch))
         checks.told(epoch: response.memberEpoch, to: request.memberID, of: group, time: cluster.now)
         guard let assignment = response.assignment else { return }
         cluster.statistics.assignments += 1

@@ -18,7 +18,7 @@ final class GroupWorld {
     /// How many partitions of the topic the cluster knows of by now.
     var visiblePartitions: Int
     var forgery: GroupForgery
-    /// What is under way, in the order in which it was sent.
+    /// What no coordinator has answered yet, by number.
     private var exchanges: [Int: Exchange] = [:]
     private var nextExchange = 1
     private var nextWrite = 1
@@ -177,9 +177,8 @@ final class GroupWorld {
         client.connections[place] += 1
         client.lastArrival[place] = 0
         client.lastReturn[place] = 0
-        for number in exchanges.keys.sorted() {
-            guard let exchange = exchanges[number], exchange.client === client, exchange.place == place,
-                exchange.connection == connection
+        for number in client.waiting.keys.sorted() {
+            guard let exchange = client.waiting[number], exchange.place == place, exchange.connection == connection
             else { continue }
             // What has arrived is carried out all the same.
             if exchange.arrived == nil { exchanges[number] = nil }
