@@ -22,6 +22,17 @@ extension Broker {
         }
         if request.asksForAllTopics(version: call.version) {
             response.topics = view.topics.map { describe($0) }
+        } else if call.version < 12, let topics = request.topics,
+            topics.contains(where: { $0.name == nil || $0.id != .zero })
+        {
+            // Versions 10 and 11 have a field for the id that no broker has ever looked at.
+            response.topics = topics.map { asked in
+                var answer = MetadataResponse.Topic()
+                answer.name = asked.name ?? ""
+                answer.id = asked.id
+                answer.error = .invalidRequest
+                return answer
+            }
         } else {
             var missing: [TopicName] = []
             response.topics = (request.topics ?? []).map {
@@ -35,7 +46,8 @@ extension Broker {
     private func describe(
         _ asked: MetadataRequest.Topic, allowsCreation: Bool, _ missing: inout [TopicName]
     ) -> MetadataResponse.Topic {
-        if let name = asked.name {
+        // The Java client leaves the name empty when it asks by id.
+        if asked.id == .zero, let name = asked.name {
             if let topic = view.topic(named: name) { return describe(topic) }
             var answer = MetadataResponse.Topic()
             answer.name = name
@@ -83,7 +95,11 @@ extension Broker {
     }
 
     /// Makes topics that a client has asked for by name (`auto.create.topics`), with the cluster's defaults.
-    private func createMissing(_ names: [TopicName]) {
+    private func createMissing(_ missing: [TopicName]) {
+        // That one is not like others.
+        if missing.contains(where: { $0.rawValue == GroupPlace.topic }) { createOffsetsTopic() }
+        let names = missing.filter { $0.rawValue != GroupPlace.topic }
+        guard !names.isEmpty else { return }
         var request = CreateTopicsRequest()
         request.timeout = 5_000
         request.topics = names.map { name in

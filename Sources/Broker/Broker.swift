@@ -29,6 +29,8 @@ public final class Broker<Environment: ShardEnvironment> {
     public let groups: GroupCoordinators<Environment>
     /// Whether `__consumer_offsets` is being made at this loop's request.
     var createsOffsetsTopic = false
+    /// Why the last attempt to make it failed.
+    var offsetsTopicRefusal: String?
     /// The sessions of the connections on this loop.
     var fetchSessions: FetchSessions
     /// The way to the node's controller (on shard 0).

@@ -2,6 +2,7 @@
 import KafkaWire
 import LogModel
 import NIOCore
+import RecordBatches
 
 /// How many replicas have to have a batch before it is acknowledged.
 public enum Acknowledgement: Int16, Hashable, Sendable {
@@ -24,21 +25,31 @@ public struct BatchReceipt: Hashable, Sendable {
 
 /// One batch on its way to a partition.
 final class OutgoingBatch {
-    let bytes: ByteBuffer
+    private(set) var bytes: ByteBuffer
     let deadline: NIODeadline
+    /// How many sequence numbers it takes.
+    let records: Int
+    /// Set with the first attempt, with idempotence.
+    private(set) var stamp: ProducerStamp?
     let completion: (Result<BatchReceipt, ClientError>) -> Void
     /// Keeps the encoded request of a batch that is sent again and again.
     let frames: PreparedBatch.Frames?
     fileprivate var order: UInt64 = 0
 
     init(
-        bytes: ByteBuffer, deadline: NIODeadline, frames: PreparedBatch.Frames? = nil,
+        bytes: ByteBuffer, deadline: NIODeadline, records: Int = 0, frames: PreparedBatch.Frames? = nil,
         completion: @escaping (Result<BatchReceipt, ClientError>) -> Void
     ) {
         self.bytes = bytes
         self.deadline = deadline
+        self.records = records
         self.frames = frames
         self.completion = completion
+    }
+
+    func put(_ stamp: ProducerStamp) {
+        self.stamp = stamp
+        stamp.put(into: &bytes)
     }
 }
 
@@ -48,7 +59,9 @@ final class OutgoingBatch {
 final class ProduceDispatcher {
     struct Limits {
         var acks = Acknowledgement.all
-        /// One keeps the order of a partition's records through every failure.
+        /// Whether batches are numbered, so that one that is sent again is stored once.
+        var isIdempotent = false
+        /// Without idempotence, one keeps the order of a partition's records through every failure.
         var inFlightPerPartition = 1
         var requestBytes = 4 << 20
         /// After this long without an answer, the client asks whether somebody else leads by now.
@@ -65,6 +78,7 @@ final class ProduceDispatcher {
         var notBefore: NIODeadline?
         /// Whom the last attempt went to. Another leader is tried without a pause.
         var lastTried: (node: Int32, epoch: Int32)?
+        var sequence = PartitionSequence()
 
         init(_ place: TopicPartition) { self.place = place }
     }
@@ -95,6 +109,7 @@ final class ProduceDispatcher {
     private var pumpIsDue = false
     private var alarm: Scheduled<Void>?
     private var watch: Scheduled<Void>?
+    private lazy var identity = ProducerIdentity(core) { [weak self] in self?.identified($0) }
 
     init(_ core: ClientCore, _ limits: Limits) {
         self.core = core
@@ -157,6 +172,7 @@ final class ProduceDispatcher {
                     alarmAt = min(alarmAt ?? notBefore, notBefore)
                     break
                 }
+                guard isNumbered(line, batch) else { break }
                 line.notBefore = nil
                 line.lastTried = (leader.node.id, leader.epoch)
                 line.queue.removeFirst()
@@ -187,14 +203,14 @@ final class ProduceDispatcher {
         let batches = Array(line.queue)
         line.queue.removeAll()
         busy.removeAll { $0 === line }
-        for batch in batches { batch.completion(.failure(error)) }
+        for batch in batches { fail(batch, of: line, error) }
         pumpSoon()
     }
 
     private func dropLate(_ line: Line, _ now: NIODeadline) {
         while let batch = line.queue.first, batch.deadline <= now {
             line.queue.removeFirst()
-            batch.completion(.failure(.timedOut("a batch for \(line.place)")))
+            fail(batch, of: line, .timedOut("a batch for \(line.place)"))
         }
     }
 
@@ -324,23 +340,94 @@ final class ProduceDispatcher {
     private func succeed(_ parcel: Parcel, baseOffset: Int64?, appendTime: Int64?) {
         parcel.line.failingSince = nil
         parcel.line.lastTried = nil
+        if let stamp = parcel.batch.stamp { parcel.line.sequence.acknowledged(stamp, records: parcel.batch.records) }
         parcel.batch.completion(
             .success(BatchReceipt(place: parcel.line.place, baseOffset: baseOffset, appendTime: appendTime)))
     }
 
     private func failed(_ parcel: Parcel, _ error: ClientError) {
+        if case .refused(let code, _, _) = error, let stamp = parcel.batch.stamp {
+            switch meaning(of: code, parcel.line, stamp) {
+            case .isStored: return succeed(parcel, baseOffset: nil, appendTime: nil)
+            case .again: return sendAgain(parcel, error)
+            case .nothing: break
+            }
+        }
+        guard error.isRetriable else { return fail(parcel.batch, of: parcel.line, error) }
+        sendAgain(parcel, error)
+    }
+
+    private func sendAgain(_ parcel: Parcel, _ error: ClientError) {
         let now = NIODeadline.now()
-        guard error.isRetriable, !core.isClosed else { return parcel.batch.completion(.failure(error)) }
         let line = parcel.line
         let since = line.failingSince ?? now
         line.failingSince = since
-        guard parcel.batch.deadline > now else { return parcel.batch.completion(.failure(error)) }
+        guard !core.isClosed, parcel.batch.deadline > now else { return fail(parcel.batch, of: line, error) }
         line.notBefore = now + core.backoff(since: since)
         if line.queue.isEmpty { busy.append(line) }
         // Back to its place before the younger ones.
         let place = line.queue.firstIndex { $0.order > parcel.batch.order } ?? line.queue.endIndex
         line.queue.insert(parcel.batch, at: place)
         core.refresh()
+    }
+
+    /// For good. A number that the broker may never see leaves a gap behind it.
+    private func fail(_ batch: OutgoingBatch, of line: Line, _ error: ClientError) {
+        if batch.stamp != nil { line.sequence.mustRestart = true }
+        batch.completion(.failure(error))
+    }
+
+    // MARK: Numbers
+
+    /// Gives the batch its number, unless that has to wait.
+    private func isNumbered(_ line: Line, _ batch: OutgoingBatch) -> Bool {
+        guard limits.isIdempotent else { return true }
+        if line.sequence.mustRestart {
+            // Answers that are on their way belong to the old numbers.
+            guard line.inFlight == 0 else { return false }
+            if case .known(let id, let epoch) = identity.state, line.sequence.isUnder(id, epoch) { identity.bump() }
+        }
+        guard case .known(let id, let epoch) = identity.state else {
+            identity.ask()
+            return identity.state == .unavailable
+        }
+        // Another partition may have raised the epoch. What has a number keeps it, unless it is void.
+        let isIdle = line.inFlight == 0 && batch.stamp == nil
+        if line.sequence.mustRestart || (isIdle && !line.sequence.isUnder(id, epoch)) {
+            line.sequence.restart(id: id, epoch: epoch)
+            for waiting in line.queue where waiting.stamp != nil {
+                waiting.put(line.sequence.stamp(records: waiting.records))
+            }
+        }
+        if batch.stamp == nil { batch.put(line.sequence.stamp(records: batch.records)) }
+        return true
+    }
+
+    private enum Meaning { case isStored, again, nothing }
+
+    /// What an error says about a numbered batch (KIP-360).
+    private func meaning(of code: ErrorCode, _ line: Line, _ stamp: ProducerStamp) -> Meaning {
+        switch code {
+        case .duplicateSequenceNumber: return .isStored
+        case .outOfOrderSequenceNumber:
+            // An older batch may only be on its way. If none is, the broker has lost what came before.
+            if line.sequence.isNext(stamp) { line.sequence.mustRestart = true }
+            return .again
+        case .unknownProducerID:
+            line.sequence.mustRestart = true
+            return .again
+        case .invalidProducerEpoch, .producerFenced:
+            if case .known(stamp.id, stamp.epoch) = identity.state { identity.forget() }
+            line.sequence.mustRestart = true
+            return .again
+        default: return .nothing
+        }
+    }
+
+    private func identified(_ error: ClientError?) {
+        guard let error else { return pumpSoon() }
+        if error.isRetriable { return ring(at: .now() + core.configuration.retryBackoff) }
+        failAll(error)
     }
 
     // MARK: Time
@@ -387,13 +474,15 @@ final class ProduceDispatcher {
     }
 
     private func failAll(_ error: ClientError) {
-        let batches = busy.flatMap { Array($0.queue) }
+        let waiting = busy.map { ($0, Array($0.queue)) }
         for line in busy { line.queue.removeAll() }
         busy.removeAll()
         alarm?.cancel()
         alarm = nil
         watch?.cancel()
         watch = nil
-        for batch in batches { batch.completion(.failure(error)) }
+        for (line, batches) in waiting {
+            for batch in batches { fail(batch, of: line, error) }
+        }
     }
 }

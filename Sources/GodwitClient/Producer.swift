@@ -56,7 +56,11 @@ public struct ProducerConfiguration: Sendable {
     public var linger: TimeAmount = .milliseconds(5)
     /// Bytes of records that may wait or be on their way; beyond it `send` waits and `enqueue` refuses.
     public var bufferBytes = 64 << 20
-    /// Batches of one partition that may be unanswered. More than one can change their order when one fails.
+    /// Whether a batch that has to be sent again is stored once (KIP-98): `enable.idempotence`. Counts with
+    /// `Acknowledgement.all` alone, and with brokers that give out producer ids.
+    public var isIdempotent = true
+    /// Batches of one partition that may be unanswered. Without idempotence, more than one can change their order when
+    /// one fails; with it, brokers remember five.
     public var inFlightPerPartition = 1
 
     public init() {}
@@ -68,7 +72,8 @@ public struct ProducerConfiguration: Sendable {
 ///     let receipt = try await producer.send(ProducerRecord(topic: "events", value: bytes, timestamp: now))
 ///     await producer.flush()
 ///
-/// A record whose acknowledgement got lost is sent again: without idempotence it may then be stored twice.
+/// A record whose acknowledgement got lost is sent again. With idempotence, which is the default, it is stored once all
+/// the same.
 // SAFETY: `core` is touched on the client's loop alone; everything else is immutable or inside the mutex.
 public final class Producer: @unchecked Sendable {
     public typealias WhenDone = @Sendable (Result<RecordReceipt, ClientError>) -> Void
@@ -96,7 +101,10 @@ public final class Producer: @unchecked Sendable {
     private let inbox = Mutex(Inbox())
     private var core: ProducerCore?
 
+    /// - Precondition: one to five batches of a partition in flight with idempotence, at least one without.
     public init(_ client: KafkaClient, _ configuration: ProducerConfiguration = ProducerConfiguration()) {
+        let limit = configuration.isIdempotent && configuration.acks == .all ? 5 : Int.max
+        precondition((1...limit).contains(configuration.inFlightPerPartition), "brokers remember five batches")
         self.client = client
         self.configuration = configuration
     }

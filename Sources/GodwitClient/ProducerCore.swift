@@ -43,6 +43,7 @@ final class ProducerCore {
         var limits = ProduceDispatcher.Limits()
         limits.acks = configuration.acks
         limits.inFlightPerPartition = configuration.inFlightPerPartition
+        limits.isIdempotent = configuration.isIdempotent && configuration.acks == .all
         dispatcher = ProduceDispatcher(core, limits)
         core.listen(self) { [weak self] in self?.routeWaiting() }
     }
@@ -175,7 +176,8 @@ final class ProducerCore {
         }
         let place = batch.place
         let deadline = batch.since + core.configuration.deliveryTimeout
-        let outgoing = OutgoingBatch(bytes: bytes, deadline: deadline) { [weak self, answered] result in
+        let outgoing = OutgoingBatch(bytes: bytes, deadline: deadline, records: records.count) {
+            [weak self, answered] result in
             for (index, pending) in records.enumerated() {
                 pending.whenDone?(
                     result.map { receipt in

@@ -27,6 +27,9 @@ struct Deadlines<Key: Hashable & Comparable & Sendable>: Sendable {
 
     var isEmpty: Bool { times.isEmpty }
 
+    /// How many entries the heap has, those that no longer count among them.
+    var queueLength: Int { heap.count }
+
     /// When something may be due: never late, but it can be early when the first deadline has been moved or removed.
     var next: Moment? { heap.first?.due }
 

@@ -187,7 +187,7 @@ extension GroupCoordinator {
     private func explain(_ id: String, at now: Moment) -> GroupExplanation {
         switch table.place(of: id).flatMap({ table[$0] }) {
         case .classic(let group)?: return group.explain(at: now)
-        case .consumer(let group)?: return group.explain(at: now)
+        case .consumer(let group)?: return group.explain(at: now, topics)
         case nil:
             var explanation = GroupExplanation()
             explanation.groupID = id

@@ -141,6 +141,7 @@ public struct GroupCoordinator: Sendable {
         _ image: TopicsImage, now: Moment, wallClock: Timestamp, into effects: inout GroupEffects
     ) {
         let gone = topics.topics.filter { image.topic(named: $0.name)?.id != $0.id }.map(\.name)
+        let added = image.topics.map(\.name).filter { topics.topic(named: $0) == nil }
         topics = image
         if !gone.isEmpty {
             for place in table.occupied {
@@ -149,7 +150,7 @@ public struct GroupCoordinator: Sendable {
             }
         }
         let event = GroupEvent(now: now, wallClock: wallClock, settings: settings)
-        topicsChangedForConsumers(event, into: &effects)
+        topicsChangedForConsumers(added: added, event, into: &effects)
     }
 
     // MARK: All groups

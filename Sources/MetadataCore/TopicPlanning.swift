@@ -6,7 +6,7 @@ public import Settings
 extension ClusterState {
     /// Names that Kafka and Godwit keep for themselves.
     public static let reservedTopicNames = [
-        "__cluster_metadata", "__consumer_offsets", "__share_group_state", "__transaction_state",
+        "__cluster_metadata", "__share_group_state", "__transaction_state",
     ]
 
     /// More replicas than this make a group slow and no safer.

@@ -17,6 +17,21 @@ public struct ProducerStamp: Hashable, Sendable {
     }
 }
 
+extension ProducerStamp {
+    /// Puts the stamp into a finished batch, and its checksum anew.
+    ///
+    /// - Complexity: O(*n*) in the batch's bytes, for the checksum.
+    /// - Precondition: `batch` is exactly one batch, as `BatchBuilder` gives it.
+    public func put(into batch: inout ByteBuffer) {
+        precondition(batch.readableBytes >= EntryHead.size, "a batch has a header")
+        let start = batch.readerIndex
+        batch.setInteger(id, at: start + BatchLayout.producerID)
+        batch.setInteger(epoch, at: start + BatchLayout.producerEpoch)
+        batch.setInteger(baseSequence, at: start + BatchLayout.baseSequence)
+        HeaderFields.seal(&batch)
+    }
+}
+
 /// Collects records and writes them as one batch with base offset 0, as a producer sends it.
 public struct BatchBuilder: Sendable {
     /// How many records have been appended.

@@ -104,6 +104,18 @@ import Testing
         byID.id = TopicID(high: 7, low: 7)
         request.topics = [byID]
         #expect(try node.ask(request, version: 12).topics.map(\.error) == [.unknownTopicID])
+        // Ids have a field since version 10, and a meaning since version 12.
+        #expect(try node.ask(request, version: 11).topics.map(\.error) == [.invalidRequest])
+    }
+
+    @Test(arguments: ["", nil]) func metadataFindsATopicByItsIdWhateverItsName(_ name: String?) throws {
+        let node = try OneNode()
+        var byID = MetadataRequest.Topic()
+        byID.name = name
+        byID.id = try node.topic("known")
+        var request = MetadataRequest()
+        request.topics = [byID]
+        #expect(try node.ask(request, version: 12).topics.map(\.name) == ["known"])
     }
 
     @Test func aMissingTopicIsMadeWhenTheClientAllowsIt() throws {

@@ -40,6 +40,7 @@ verdict self-check >/dev/null
 cluster_start \
     'group.min.session.timeout.ms: 1000' \
     'group.initial.rebalance.delay.ms: 0' \
+    'replica.selector.class: rack-aware' \
     'log.retention.check.interval: 500ms'
 export BOOTSTRAP=$bootstrap
 say "three nodes at $bootstrap"

@@ -33,7 +33,9 @@ final class ScriptedCluster: Sendable {
         var leaders: [Int32: (node: Int32, epoch: Int32)] = [:]
         var topicID = TopicID(high: 1, low: 1)
         var metadataRequests = 0
-        var produce: (_ broker: Int32, _ partition: Int32, _ attempt: Int) -> ProduceVerdict = { _, _, _ in .store }
+        var produce: @Sendable (_ broker: Int32, _ partition: Int32, _ attempt: Int) -> ProduceVerdict = { _, _, _ in
+            .store
+        }
         var attempts = 0
         var stored: [Stored] = []
         var logs: [Int32: ByteBuffer] = [:]
@@ -52,8 +54,20 @@ final class ScriptedCluster: Sendable {
         var listOffsets: (_ attempt: Int, _ timestamp: Int64) -> (ErrorCode, Int64)? = { _, _ in nil }
         var listAttempts = 0
         var fetchOffsets: [Int64] = []
+        /// What each partition remembers of its producers, when they are to be remembered.
+        var remembersProducers = false
+        var producers: [Int32: [Int64: Remembered]] = [:]
+        var stamps: [ProducerStamp] = []
         /// What `answer` was told to do with other requests. `nil`: hang up.
         var handlers: [ApiKey: @Sendable (_ broker: Int32, _ call: Call) throws -> ByteBuffer?] = [:]
+    }
+
+    /// A producer as a partition knows it.
+    struct Remembered {
+        var epoch: Int16
+        var next: Int32
+        /// The first sequence and offset of the last batches.
+        var batches: [(sequence: Int32, offset: Int64)]
     }
 
     /// A request as it came.
@@ -169,7 +183,7 @@ final class ScriptedCluster: Sendable {
                     var result = ProduceResponse.Partition()
                     result.index = partition.index
                     switch state.produce(broker, partition.index, state.attempts) {
-                    case .store: result.baseOffset = Self.store(partition, broker, &state)
+                    case .store: (result.error, result.baseOffset) = Self.append(partition, broker, &state)
                     case .refuse(let error): result.error = error
                     case .redirect(let node, let epoch):
                         result.error = .notLeaderOrFollower
@@ -178,7 +192,7 @@ final class ScriptedCluster: Sendable {
                         answer.nodeEndpoints = [NodeEndpoint(nodeID: node, host: "127.0.0.1", port: port, rack: nil)]
                     case .hangUp: hangsUp = true
                     case .storeAndHangUp:
-                        _ = Self.store(partition, broker, &state)
+                        _ = Self.append(partition, broker, &state)
                         hangsUp = true
                     }
                     told.partitions.append(result)
@@ -186,6 +200,59 @@ final class ScriptedCluster: Sendable {
                 answer.topics.append(told)
             }
             return hangsUp ? nil : answer
+        }
+    }
+
+    /// Stores a batch, once if producers are remembered, as KIP-98 says.
+    private static func append(
+        _ partition: ProduceRequest.Partition, _ broker: Int32, _ state: inout State
+    ) -> (ErrorCode, Int64) {
+        guard state.remembersProducers, let bytes = partition.records, let head = try? EntryHead.parse(stored(bytes))
+        else { return (.none, store(partition, broker, &state)) }
+        guard (try? EntryHead.all(in: stored(bytes), verifyingChecksums: true)) != nil else {
+            return (.corruptMessage, -1)
+        }
+        let stamp = ProducerStamp(id: head.producerID, epoch: head.producerEpoch, baseSequence: head.baseSequence)
+        state.stamps.append(stamp)
+        guard stamp.id >= 0 else { return (.invalidRecord, -1) }
+        let records = Int(head.recordCount.rawValue)
+        var known = state.producers[partition.index]?[stamp.id]
+        if let known, stamp.epoch < known.epoch { return (.invalidProducerEpoch, -1) }
+        if let known, known.epoch == stamp.epoch,
+            let again = known.batches.first(where: { $0.sequence == stamp.baseSequence })
+        {
+            return (.none, again.offset)
+        }
+        let isNew = known.map { $0.epoch < stamp.epoch } ?? true
+        guard stamp.baseSequence == (isNew ? 0 : known?.next ?? 0) else { return (.outOfOrderSequenceNumber, -1) }
+        if isNew { known = nil }
+        let offset = store(partition, broker, &state)
+        let batches = (known?.batches ?? []).suffix(4) + [(stamp.baseSequence, offset)]
+        let next = PartitionSequence.after(stamp.baseSequence, records)
+        state.producers[partition.index, default: [:]][stamp.id] = Remembered(
+            epoch: stamp.epoch, next: next, batches: Array(batches))
+        return (.none, offset)
+    }
+
+    /// As a leader writes it: with a leader epoch, which lies outside the checksum.
+    private static func stored(_ batch: ByteBuffer) -> ByteBuffer {
+        var copy = batch
+        copy.setInteger(Int32(0), at: copy.readerIndex + 12)
+        return copy
+    }
+
+    /// Gives out ids from 1000 on, and has the brokers remember who uses them.
+    func rememberProducers(epoch: Int16 = 0) {
+        let next = Mutex<Int64>(1000)
+        state.withLock { $0.remembersProducers = true }
+        answer(InitProducerIDRequest.self) { _, _ in
+            var answer = InitProducerIDResponse()
+            answer.producerEpoch = epoch
+            answer.producerID = next.withLock { id in
+                defer { id += 1 }
+                return id
+            }
+            return answer
         }
     }
 

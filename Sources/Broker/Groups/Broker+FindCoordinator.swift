@@ -45,7 +45,9 @@ extension Broker {
         guard let place = coordinatorPlace(of: key) else {
             createOffsetsTopic()
             answer.error = .coordinatorNotAvailable
-            answer.errorMessage = "\(GroupPlace.topic) is being made; ask again"
+            answer.errorMessage =
+                offsetsTopicRefusal.map { "\(GroupPlace.topic) cannot be made: \($0)" }
+                ?? "\(GroupPlace.topic) is being made; ask again"
             return answer
         }
         guard let leader = view.leader(of: place)?.node, let node = view.cluster.node(leader) else {
@@ -60,7 +62,7 @@ extension Broker {
     }
 
     /// Makes the topic that holds groups and their offsets, when the first client asks for a coordinator.
-    private func createOffsetsTopic() {
+    func createOffsetsTopic() {
         guard !createsOffsetsTopic else { return }
         createsOffsetsTopic = true
         var topic = CreateTopicsRequest.Topic()
@@ -70,7 +72,7 @@ extension Broker {
         let nodes = max(view.cluster.nodes.count, settings.voters)
         topic.replicationFactor = Int16(min(settings.groups.offsets.topicReplicationFactor, nodes))
         topic.configs = [
-            ("cleanup.policy", "compact"), ("segment.bytes", "\(settings.groups.offsets.topicSegmentBytes.rawValue)"),
+            ("segment.bytes", "\(settings.groups.offsets.topicSegmentBytes.rawValue)"),
         ].map { name, value in
             var config = CreateTopicsRequest.Config()
             config.name = name
@@ -83,6 +85,20 @@ extension Broker {
         guard let frame = try? request.encodeFrame(correlationID: 0, clientID: nil, version: 7).bytes else {
             preconditionFailure("our own request can be encoded")
         }
-        administer(frame) { _ in self.createsOffsetsTopic = false }
+        administer(frame) { reply in
+            self.createsOffsetsTopic = false
+            self.offsetsTopicRefusal = reply.flatMap(Self.refusal)
+        }
+    }
+
+    /// Why the topic was not made, if it was not.
+    private static func refusal(in reply: ByteBuffer) -> String? {
+        var body = reply
+        body.moveReaderIndex(forwardBy: 4)
+        guard (try? ResponseHeader.decode(from: &body, apiKey: .createTopics, version: 7)) != nil,
+            let topic = try? CreateTopicsResponse.decode(body, version: 7).topics.first
+        else { return "the controller's answer cannot be read" }
+        guard topic.error != .none, topic.error != .topicAlreadyExists else { return nil }
+        return topic.errorMessage ?? "\(topic.error)"
     }
 }

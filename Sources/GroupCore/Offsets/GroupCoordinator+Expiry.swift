@@ -29,15 +29,12 @@ extension GroupCoordinator {
         if let emptySince = group.offsetsNeededUntil {
             let subscription = group.subscription
             for topic in table.offsets[place].sortedTopics where !subscription.contains(topic) {
-                for partition in table.offsets[place].sortedPartitions(of: topic) {
-                    guard let offset = table.offsets[place][topic, partition] else { continue }
-                    let isExpired =
-                        offset.expiresAt >= 0
-                        ? now >= offset.expiresAt
-                        // A commit after the last member has gone, by an administrator, counts from itself.
-                        : now - max(offset.committedAt, emptySince) >= retention
-                    if isExpired { forget(topic, partition, at: place, into: &effects) }
+                let expired = table.offsets[place].partitions(of: topic) { offset in
+                    // A commit after the last member has gone, by an administrator, counts from itself.
+                    offset.expiresAt >= 0
+                        ? now >= offset.expiresAt : now - max(offset.committedAt, emptySince) >= retention
                 }
+                for partition in expired { forget(topic, partition, at: place, into: &effects) }
             }
         }
         // Kafka's broker lets an empty group go with its last offset.

@@ -41,6 +41,11 @@ struct GroupOffsets: Sendable {
 
     /// Partitions with an offset, in order.
     func sortedPartitions(of topic: String) -> [Int32] { topics[topic]?.keys.sorted() ?? [] }
+
+    /// Partitions whose offset is such, in order.
+    func partitions(of topic: String, where isSuch: (CommittedOffset) -> Bool) -> [Int32] {
+        (topics[topic] ?? [:]).filter { isSuch($0.value) }.keys.sorted()
+    }
 }
 
 extension CommittedOffset {

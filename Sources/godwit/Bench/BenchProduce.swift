@@ -146,6 +146,8 @@ struct BenchProduce: AsyncParsableCommand {
         configuration.batchBytes = batchBytes.bytes
         configuration.linger = .nanoseconds(linger.nanoseconds)
         configuration.inFlightPerPartition = inFlight ?? 1
+        // Brokers remember five batches of a producer: more in flight go without numbers.
+        configuration.isIdempotent = configuration.inFlightPerPartition <= 5
         let producer = Producer(client, configuration)
         let size = recordSize.bytes
         var payload = Payload(compressibility: compressibility, seed: 1)

@@ -18,6 +18,7 @@ struct Instant: ExpressibleByArgument, Equatable {
         guard let (date, time) = Self.halves(argument), let days = Self.days(date) else { return nil }
         guard let time else {
             milliseconds = days * 86_400_000
+            guard milliseconds >= 0 else { return nil }
             return
         }
         guard let (clock, zone) = Self.zone(time), let offset = Self.offset(zone), let within = Self.clock(clock) else {
