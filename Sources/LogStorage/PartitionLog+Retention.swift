@@ -27,7 +27,7 @@ extension PartitionLog {
         }
         guard count > 0 else { return nil }
         let anchor = try anchor(at: segments[count - 1].end)
-        keepProducers(before: anchor.position.end, committed: committed)
+        let keepsProducers = try keepProducers(before: anchor.position.end, committed: committed)
         let removed = segments[..<count]
         segments.removeSubrange(..<count)
         sizeOnDisk -= removed.reduce(0) { $0 + $1.size }
@@ -41,6 +41,7 @@ extension PartitionLog {
         try writeCheckpoint()
         hasFailed = false
         for segment in removed { try? segment.remove() }
+        if !keepsProducers { _ = try keepProducers(before: anchor.position.end, committed: committed) }
         return anchor
     }
 

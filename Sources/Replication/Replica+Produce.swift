@@ -37,7 +37,11 @@ extension Replica {
         if case .duplicate(let original) = verdict {
             return answerRetry(of: original, acknowledgement, stampsTime, deadline, completion)
         }
-        if let failure = refusal(of: verdict, head) { return completion(.failed(failure)) }
+        if let failure = refusal(of: verdict, head) {
+            // That something is stored is not to be believed before it is committed.
+            let end = verdict == .oldDuplicate ? log.end : .zero
+            return settle(.failed(failure), once: end, acknowledgement, deadline, completion)
+        }
         var bytes = batch
         var placed = head
         let baseOffset = log.endOffset
@@ -68,9 +72,16 @@ extension Replica {
     ) {
         let stored = ProduceOutcome.stored(
             baseOffset: original.baseOffset, logStart: logStart, appendTime: stampsTime ? original.timestamp : nil)
-        let end = log.end(of: original)
-        guard case .all = acknowledgement, end > raft.commit else { return completion(stored) }
-        waitingProduces.append(.init(end: end, stored: stored, completion: completion, deadline: deadline))
+        settle(stored, once: log.end(of: original), acknowledgement, deadline, completion)
+    }
+
+    /// Tells `outcome` at once, or to one who wants all acknowledgements once everything below `end` is committed.
+    private func settle(
+        _ outcome: ProduceOutcome, once end: LogIndex, _ acknowledgement: Acknowledgement, _ deadline: Moment,
+        _ completion: @escaping (ProduceOutcome) -> Void
+    ) {
+        guard case .all = acknowledgement, end > raft.commit else { return completion(outcome) }
+        waitingProduces.append(.init(end: end, stored: outcome, completion: completion, deadline: deadline))
         shard.wake(at: deadline)
     }
 

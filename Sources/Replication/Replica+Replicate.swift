@@ -41,7 +41,8 @@ extension Replica {
     /// partition, where the state has been applied to for a state machine.
     private func sendSnapshot(to peer: NodeID) {
         var anchor = log.start
-        var payload: [ByteBuffer] = []
+        // Without its producers a copy that comes to lead would store their retries a second time.
+        var payload = [log.producersAtStart()]
         if let state {
             anchor = appliedAnchor
             payload = [state.snapshot()]

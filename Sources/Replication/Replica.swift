@@ -226,9 +226,17 @@ public final class Replica<Environment: ShardEnvironment> {
     // MARK: - Snapshots
 
     private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
+        // The first version sent nothing beside the snapshot of a plain partition.
+        let producers = state == nil ? bytes.flatMap { $0.readableBytes > 0 ? $0 : nil } : nil
+        if let producers, !log.canAdoptProducers(producers, at: anchor) {
+            let reason = "the producers before \(anchor) cannot be read"
+            shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: reason))
+            return step(.snapshotRefused)
+        }
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
             try log.restart(at: anchor)
+            if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {
             shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))
             return step(.snapshotRefused)

@@ -32,6 +32,7 @@ public enum ProduceFailure: Error, Hashable, Sendable {
 struct WaitingProduces {
     struct Waiting {
         let end: LogIndex
+        /// What to say once everything below `end` is committed.
         let stored: ProduceOutcome
         let completion: (ProduceOutcome) -> Void
         let deadline: Moment

@@ -199,7 +199,7 @@ extension Setting<Int> {
     public static let producersPerPartitionMax = Setting(
         "producers.per.partition.max",
         "How many idempotent producers a partition remembers; of more, those silent longest are forgotten.",
-        initial: 10_000, bounds: 16...1_000_000, change: .restart)
+        initial: 10_000, bounds: 1...1_000_000, change: .restart)
 
     public static let connectionsMax = Setting(
         "connections.max", "How many clients may be connected.", initial: 10_000, bounds: 1...10_000_000,

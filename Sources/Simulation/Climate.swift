@@ -45,6 +45,12 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var minimumInSync: Int
     public var consumers: Int
     public var payloadBytes: Int
+    /// Idempotent producers, which send a batch until it is acknowledged.
+    public var retriers: Int
+    /// How many batches of one of them may be under way.
+    public var retrierWindow: Int
+    /// How many answers they never get.
+    public var lostAnswersPerMille: Int
 
     // Small bounds, so that their edges are met.
     public var segmentBytes: Int64
@@ -115,12 +121,15 @@ public struct Climate: Sendable, CustomStringConvertible {
         maxAppendBytes = Int64(random.pick([1, 600, 4_000, 1 << 20]))
         maxInflightBytes = Int64(random.pick([1_000, 8_000, 8 << 20]))
         maxInflightAppends = random.pick([1, 4, 64])
+        retriers = random.pick([0, 1, 2, 2])
+        retrierWindow = random.pick([1, 3, 5, 5])
+        lostAnswersPerMille = random.pick([0, 20, 200])
         if !isStream {
             // Each append that overtakes another costs a round trip.
             delay = min(delay, 2_000_000)
             maxInflightAppends = min(maxInflightAppends, 4)
         }
-        produceInterval = max(produceInterval, 4 * UInt64(producers) * batchInterval)
+        produceInterval = max(produceInterval, 4 * UInt64(producers + retriers) * batchInterval)
         if SimRandom.mix(seed ^ 0x9205) % 2 == 0 { groups = GroupClimate(seed: seed, climate: self) }
     }
 
@@ -145,8 +154,10 @@ public struct Climate: Sendable, CustomStringConvertible {
             \(nodes) nodes, \(partitions) partitions, \(isStream ? "streams" : "datagrams") of \(delay / 1_000) µs, \
             loss \(lossPerMille)‰, repeated \(repetitionPerMille)‰, damaged \(damagePerMille)‰, \
             sync \(syncDelay / 1_000) µs, \(producers) producers every \(produceInterval / 1_000) µs \
-            of \(payloadBytes) B, segments of \(segmentBytes) B, appends of \(maxAppendBytes) B, \
-            window \(maxInflightBytes) B in \(maxInflightAppends), election timeout \(electionTimeout / 1_000_000) ms, \
+            of \(payloadBytes) B, \(retriers) retrying with \(retrierWindow) under way and \
+            \(lostAnswersPerMille)‰ of the answers lost, segments of \(segmentBytes) B, \
+            appends of \(maxAppendBytes) B, window \(maxInflightBytes) B in \(maxInflightAppends), \
+            election timeout \(electionTimeout / 1_000_000) ms, \
             \(isStateful ? "a state machine, " : "")faults: \(faultNames)\
             \(groups.map { "; \($0)" } ?? "")
             """

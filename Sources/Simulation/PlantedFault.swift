@@ -31,6 +31,8 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case unfencedCommits
     /// A coordinator that takes over has not read the end of its log.
     case forgottenLastCommit
+    /// Every replica forgets its producers a moment after they have written.
+    case forgetfulLeaders
 
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {

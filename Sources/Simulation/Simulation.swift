@@ -88,6 +88,7 @@ extension Cluster {
         for place in nodes.indices { start(place) }
         scheduleLoad()
         scheduleGroups()
+        scheduleRetriers()
         schedule(after: climate.electionTimeout) { self.scheduleWeather() }
         guard run(until: now + climate.storm) else { return }
         run(until: max(now, nodes.map(\.isPausedUntil).max() ?? now))
@@ -175,6 +176,9 @@ extension Cluster {
             lines += "\(view.role) in \(view.term), commit \(view.commit), durable \(view.durable), end \(view.end)"
         }
         guard number < climate.partitions else { return lines }
+        for producer in load.retriers where producer.partition == number && !producer.unacknowledged.isEmpty {
+            lines += "\n    producer \(producer.id) waits for \(producer.unacknowledged.map(\.sequence))"
+        }
         return lines + "\n    consumers at \(load.positions.map { $0[number] })"
     }
 
@@ -187,6 +191,7 @@ extension Cluster {
             }
         }
         return number >= climate.partitions || load.positions.allSatisfy { $0[number] == offset }
+            && load.retriers.allSatisfy { $0.partition != number || $0.unacknowledged.isEmpty }
     }
 
     /// Every replica's log, as a consumer would be given it: the same everywhere, with all that was acknowledged.
@@ -197,6 +202,7 @@ extension Cluster {
             var position = replica.log.start.offset
             let start = position
             var found: [(offset: Offset, batch: BatchName)] = []
+            var order = ProducerOrderCheck()
             while position < end {
                 let heads = try fetch(replica.log, from: position, upTo: end, limit: .mebibytes(1))
                 guard !heads.isEmpty else {
@@ -206,7 +212,8 @@ extension Cluster {
                     guard head.baseOffset == position else {
                         throw Violation(.offsetAccounting, "n\(place) has \(head.baseOffset) where \(position) belongs")
                     }
-                    let batch = BatchName(producer: head.producerID, number: head.baseSequence)
+                    let batch = BatchName(id: head.producerID, sequence: head.baseSequence)
+                    try order.read(batch, slots: head.slots)
                     try records[number].read(batch, at: position, committedOffset: end, by: "n\(place)")
                     found.append((position, batch))
                     position = head.nextOffset

@@ -53,6 +53,81 @@ struct ProducerRecoveryTests {
         #expect(reopened.producers[5] == log.producers[5], "KAFKA-9144")
     }
 
+    /// A snapshot that cannot be written keeps retention from removing what only the segments say.
+    @Test func retentionWaitsForTheSnapshot() throws {
+        let files = try makeMachine()
+        let log = try openLog(files, .small(segment: 1_000))
+        for number in 0..<7 { try log.add(by: 5, sequence: Int32(number)) }
+        for _ in 0..<60 { try log.add() }
+        try log.sync()
+        let start = log.start
+        files.fail(.rename, code: 5, after: 0)
+        #expect(throws: LogError.self) {
+            try log.applyRetention(now: time(0), bytes: bytes(1_500), milliseconds: nil, committed: log.durable)
+        }
+        files.heal()
+        #expect(log.start == start)
+        #expect(
+            try log.applyRetention(now: time(0), bytes: bytes(1_500), milliseconds: nil, committed: log.durable) != nil)
+    }
+
+    @Test func onAFullDiskRetentionMakesRoomFirst() throws {
+        let files = try makeMachine()
+        let log = try openLog(files, .small(segment: 1_000))
+        for number in 0..<7 { try log.add(by: 5, sequence: Int32(number)) }
+        for _ in 0..<60 { try log.add() }
+        try log.sync()
+        files.fail(.write, code: 28, after: 0)
+        #expect(
+            try log.applyRetention(now: time(0), bytes: bytes(1_500), milliseconds: nil, committed: log.durable) != nil)
+        files.crash(.all)
+        #expect(try openLog(files, .small(segment: 1_000)).producers[5] == log.producers[5])
+    }
+
+    /// What is before the start of the log of a copy is known from the copy it was made from.
+    @Test(arguments: 0..<200 as Range<UInt64>)
+    func aCopyThatBeginsLaterKnowsTheSame(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let source = try openLog(makeMachine(), .small(segment: 400))
+        var sequences: [Int32] = [0, Int32.max - 9, 7]
+        for _ in 0..<60 {
+            let producer = random.below(random.below(3) + 1)
+            let count = 1 + random.below(3)
+            let epoch = Int16(source.end.rawValue / 70)
+            if source.producers[Int64(producer)]?.epoch != epoch { sequences[producer] = 0 }
+            try source.add(by: Int64(producer), epoch: epoch, sequence: sequences[producer], records: count)
+            sequences[producer] = Int32((Int64(sequences[producer]) + Int64(count)) & 0x7fff_ffff)
+            if random.below(6) == 0 { try source.addMarker() }
+        }
+        try source.sync()
+        let keep = bytes(Int64(random.below(4_000)))
+        _ = try source.applyRetention(now: time(0), bytes: keep, milliseconds: nil, committed: source.durable)
+        let files = try makeMachine(seed: 2)
+        var copy = try openLog(files)
+        let producers = source.producersAtStart()
+        #expect(copy.canAdoptProducers(producers, at: source.start))
+        var damaged = producers
+        damaged.setInteger(UInt8(7), at: random.below(producers.readableBytes))
+        #expect(!copy.canAdoptProducers(damaged, at: source.start) || damaged == producers)
+        try copy.restart(at: source.start)
+        try copy.adoptProducers(producers)
+        if random.below(2) == 0 {
+            files.crash(.nothing)
+            files.crash(.all)
+            copy = try openLog(files)
+        }
+        for entry in try source.entries() {
+            let buffer = ByteBuffer(bytes: entry)
+            copy.append(buffer, heads: [try EntryHead.parse(buffer)])
+        }
+        #expect(copy.end == source.end)
+        #expect(copy.producers.all.map(\.id) == source.producers.all.map(\.id))
+        for (id, state) in source.producers.all {
+            #expect(copy.producers[id]?.batches == state.batches && copy.producers[id]?.epoch == state.epoch)
+            #expect(copy.producers[id].map { $0.storedSequences <= state.storedSequences } == true)
+        }
+    }
+
     @Test func aSnapshotIsWrittenWhenASegmentEnds() throws {
         let files = try makeMachine()
         let log = try openLog(files, .small(segment: 1_000))

@@ -248,6 +248,34 @@ import Testing
         }
     }
 
+    @Test func producerOrderSeesGapsAndRepetitions() throws {
+        let producer: Int64 = 1 << 20
+        var check = ProducerOrderCheck()
+        try check.read(BatchName(producer: producer, number: Int32.max), slots: 3)
+        try check.read(BatchName(producer: producer, number: 2), slots: 1)
+        breaks(.producerOrder) { try check.read(BatchName(producer: producer, number: 2), slots: 1) }
+        breaks(.producerOrder) { try check.read(BatchName(producer: producer, number: 4), slots: 1) }
+        try check.read(BatchName(producer: producer + 1, number: 4), slots: 1)
+        try check.read(batch, slots: 1)
+        try check.read(batch, slots: 1)
+    }
+
+    @Test func producerOrderSeesABatchAtTwoOffsets() throws {
+        let retried = BatchName(producer: 1 << 20, number: 0)
+        var checks = RecordChecks()
+        checks.sending(retried)
+        try checks.acknowledged(retried, at: Offset(3), committed: committed(retried, at: 3))
+        try checks.acknowledged(retried, at: Offset(3), committed: committed(retried, at: 3))
+        breaks(.producerOrder) {
+            try checks.acknowledged(retried, at: Offset(5), committed: committed(retried, at: 5))
+        }
+        breaks(.producerOrder) { try checks.checkFinal([(Offset(3), retried), (Offset(5), retried)], from: .zero) }
+        var read = RecordChecks()
+        read.sending(retried)
+        try read.read(retried, at: .zero, committedOffset: Offset(9), by: "reader")
+        breaks(.producerOrder) { try read.read(retried, at: Offset(4), committedOffset: Offset(9), by: "reader") }
+    }
+
     @Test func offsetMonotoneFollowsTheOrderOfSending() throws {
         let numbers: [Int32] = [1, 2, 3]
         let names = numbers.map { BatchName(producer: 1, number: $0) }

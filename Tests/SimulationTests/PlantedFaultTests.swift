@@ -18,6 +18,7 @@ import Testing
         (.coordinatorOfThePast, [.groupOffsets]),
         (.unfencedCommits, [.groupFencing]),
         (.forgottenLastCommit, [.groupOffsets]),
+        (.forgetfulLeaders, [.producerOrder]),
     ]
 
     @Test(arguments: PlantedFault.allCases)

@@ -2,6 +2,7 @@
 
 import Disk
 public import LogModel
+public import NIOCore
 public import RecordBatches
 
 /// A log's producers, and what is needed to follow the log back and forth.
@@ -151,14 +152,49 @@ extension PartitionLog {
 
     /// Everything before `index` is about to be removed. What it says of producers must not go with it
     /// (KAFKA-9144): a snapshot of what is durable and committed has to hold it, so that nothing can ever make it void.
-    func keepProducers(before index: LogIndex, committed: LogIndex) {
+    ///
+    /// - Returns: false when the disk is full. Then it is for the caller to make room and to ask again.
+    func keepProducers(before index: LogIndex, committed: LogIndex) throws(LogError) -> Bool {
         settleProducers(below: committed)
         let isKept = producerMemory.files.newest.map { index <= $0.end } ?? false
-        guard !producers.isEmpty, !isKept else { return }
+        guard !producers.isEmpty, !isKept else { return true }
         let index = min(committed, durable)
-        guard let table = try? index < producerMemory.undoFloor ? producersRead(at: index) : recentProducers(at: index)
-        else { return }
-        try? producerMemory.files.write(ProducerSnapshot(position: position(at: index), table: table))
+        let table = try index < producerMemory.undoFloor ? producersRead(at: index) : recentProducers(at: index)
+        do throws(DiskError) {
+            try producerMemory.files.write(ProducerSnapshot(position: position(at: index), table: table))
+            return true
+        } catch {
+            guard error.isOutOfSpace else { throw .disk(error) }
+            return false
+        }
+    }
+
+    // MARK: - From log to log
+
+    /// What this log knows of the producers of what lies before its start, for a copy that begins there.
+    ///
+    /// It is worked out from what is known now: the remembered batches before the start, and those of producers that
+    /// have written nothing since. A copy that goes on from it with the entries behind the start comes to the same.
+    public func producersAtStart() -> ByteBuffer {
+        ProducerSnapshot(position: start.position, table: producers.before(start)).encoded()
+    }
+
+    /// Whether `bytes` are what `producersAtStart` gives in a log that begins at `anchor`.
+    public func canAdoptProducers(_ bytes: ByteBuffer, at anchor: LogAnchor) -> Bool {
+        let snapshot = try? ProducerSnapshot(decoding: bytes, capacity: limits.producersMax)
+        return snapshot?.position == anchor.position
+    }
+
+    /// Takes what `producersAtStart` gave, in a log that has just been restarted there. Blocks.
+    public func adoptProducers(_ bytes: ByteBuffer) throws(LogError) {
+        try checkUsable()
+        guard end == start.position.end,
+            let snapshot = try? ProducerSnapshot(decoding: bytes, capacity: limits.producersMax),
+            snapshot.position == start.position
+        else { preconditionFailure("a log that was restarted takes over the producers before its start") }
+        guard !snapshot.table.isEmpty else { return }
+        producerMemory.table = snapshot.table
+        try orFail { () throws(DiskError) in try producerMemory.files.write(snapshot) }
     }
 
     /// The table as it was when the log ended at `index`, which is not below `undoFloor`.

@@ -46,6 +46,18 @@ public struct ProducerState: Hashable, Sendable {
         lastTimestamp = timestamp
     }
 
+    /// `nil` when nothing is known of what the producer wrote there.
+    fileprivate func before(_ anchor: LogAnchor) -> ProducerState? {
+        guard anchor.position.end <= lastIndex else { return self }
+        let kept = batches.filter { $0.baseOffset < anchor.offset }
+        guard let last = kept.last, let end = batches.last?.nextSequence else { return nil }
+        var state = ProducerState(
+            epoch: epoch, at: LogIndex(anchor.position.end.rawValue - 1), timestamp: last.timestamp)
+        state.batches = kept
+        state.storedSequences = max(0, storedSequences - last.nextSequence.sequences(to: end))
+        return state
+    }
+
     fileprivate mutating func note(_ head: EntryHead) {
         if let last = batches.last, last.nextSequence != head.baseSequence {
             // The leader that took it no longer knew what came before. Its word is the log, so nothing is known here.
@@ -194,6 +206,14 @@ public struct ProducerTable: Hashable, Sendable {
     /// The log has been cut at `end`.
     mutating func lowerMarks(to end: LogIndex) {
         for number in marks.indices where marks[number].end > end { marks[number].end = end }
+    }
+
+    /// The table of the part of the log that lies before `anchor`, as far as this one still tells.
+    func before(_ anchor: LogAnchor) -> ProducerTable {
+        var table = self
+        table.states = states.compactMapValues { $0.before(anchor) }
+        table.lowerMarks(to: anchor.position.end)
+        return table
     }
 
     // MARK: - Forgetting

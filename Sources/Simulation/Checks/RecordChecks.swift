@@ -2,7 +2,7 @@
 
 public import LogModel
 
-/// L1 to L5 of reliability.md for one partition: what producers were told and what consumers read.
+/// L1 to L6 of reliability.md for one partition: what producers were told and what consumers read.
 public struct RecordChecks {
     public struct Sent: Hashable, Sendable {
         /// The highest acknowledged offset when the batch was sent.
@@ -23,6 +23,8 @@ public struct RecordChecks {
     public private(set) var batches: [BatchName: Sent] = [:]
     /// Every batch that any reader was given, by its first offset.
     private var read: [Offset: BatchName] = [:]
+    /// Where the batches of idempotent producers were read.
+    private var places: [BatchName: Offset] = [:]
     private var highestAcknowledged: Int64 = -1
     private var answeredOfProducer: [Int64: [(number: Int32, offset: Offset)]] = [:]
     public private(set) var acknowledged: [(offset: Offset, batch: BatchName)] = []
@@ -49,6 +51,12 @@ public struct RecordChecks {
         guard committed?.batch == batch else {
             let there = committed.map { "\($0.batch)" } ?? "nothing"
             throw Violation(.noLoss, "\(batch) was acknowledged at \(offset), where \(there) is committed")
+        }
+        if case .committed(let earlier) = sent.outcome {
+            guard earlier == offset else {
+                throw Violation(.producerOrder, "\(batch) was acknowledged at \(earlier) and at \(offset)")
+            }
+            return
         }
         guard offset.rawValue > sent.floor else {
             throw Violation(.offsetMonotone, "\(batch) got \(offset), though \(sent.floor) was known when it was sent")
@@ -92,6 +100,12 @@ public struct RecordChecks {
         if let earlier = read[offset], earlier != batch {
             throw Violation(.offsetUnique, "\(reader) read \(batch) at \(offset), earlier \(earlier) was there")
         }
+        if batch.isRetried {
+            if let other = places[batch], other != offset {
+                throw Violation(.producerOrder, "\(reader) read \(batch) at \(offset), it is at \(other) too")
+            }
+            places[batch] = offset
+        }
         read[offset] = batch
         if case .committed(let promised) = sent.outcome, promised != offset {
             throw Violation(.noLoss, "\(reader) read \(batch) at \(offset), it was acknowledged at \(promised)")
@@ -103,7 +117,8 @@ public struct RecordChecks {
         var places: [BatchName: Offset] = [:]
         for (offset, batch) in found {
             if let other = places[batch] {
-                throw Violation(.noInvention, "\(batch) is at \(other) and at \(offset)")
+                let promise = batch.isRetried ? Violation.Promise.producerOrder : .noInvention
+                throw Violation(promise, "\(batch) is at \(other) and at \(offset)")
             }
             places[batch] = offset
         }

@@ -74,3 +74,27 @@ public struct BatchName: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { "p\(producer)#\(number)" }
 }
+
+extension BatchName {
+    /// Ids from here on are of producers that send one batch and no more. The name is in the id.
+    private static let singles: Int64 = 1 << 62
+
+    /// The producer id and sequence number that a batch which is sent once is to carry.
+    var stampOfSingle: (id: Int64, sequence: Int32) { (Self.singles | producer << 32 | Int64(number), 0) }
+
+    /// What a batch with this producer id and sequence number is called. The name of an idempotent producer's batch is
+    /// its sequence number.
+    init(id: Int64, sequence: Int32) {
+        guard id >= Self.singles else {
+            self.init(producer: id, number: sequence)
+            return
+        }
+        self.init(producer: id >> 32 & 0xffff, number: Int32(truncatingIfNeeded: id & 0x7fff_ffff))
+    }
+
+    /// Idempotent producers have ids from here on, up to `singles`.
+    static let firstRetrier: Int64 = 1 << 20
+
+    /// Whether its producer sends it until it is acknowledged.
+    var isRetried: Bool { producer >= Self.firstRetrier }
+}

@@ -37,6 +37,9 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case offsetMonotone = "L4"
         /// Offsets follow each other without a hole, and are the same function of the log everywhere.
         case offsetAccounting = "L5"
+        /// An idempotent producer's batches are stored once each, in order and without a gap, and a retry gets the
+        /// offset of its original.
+        case producerOrder = "L6"
         /// A committed offset never goes back but by an explicit commit.
         case groupOffsets = "L10"
         /// Who is no member of a group any more, or not in its generation, commits nothing.

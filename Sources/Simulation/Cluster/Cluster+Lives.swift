@@ -49,7 +49,8 @@ extension Cluster {
                 maxAppendBytes: ByteCount(climate.maxAppendBytes),
                 maxInflightBytes: ByteCount(climate.maxInflightBytes), maxInflightAppends: climate.maxInflightAppends),
             balanceInterval: climate.balanceInterval, retentionInterval: 150_000_000,
-            checkpointInterval: 400_000_000, seed: random.next())
+            checkpointInterval: 400_000_000,
+            producerExpiration: planted == .forgetfulLeaders ? 0 : 86_400_000, seed: random.next())
     }
 
     private func host(_ number: Int, at place: Int) {

@@ -274,6 +274,6 @@ extension LoggedEntry {
         self.init(
             start: index, end: index.advanced(by: head.slots), term: head.term, isMarker: head.isMarker,
             baseOffset: head.baseOffset, nextOffset: head.nextOffset, crc: head.crc,
-            batch: BatchName(producer: head.producerID, number: head.baseSequence))
+            batch: BatchName(id: head.producerID, sequence: head.baseSequence))
     }
 }

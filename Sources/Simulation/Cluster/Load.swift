@@ -12,6 +12,7 @@ struct Load {
     var nextNumber: [Int32]
     /// Where each consumer stands in each partition.
     var positions: [[Offset]]
+    var retriers: [Retrier] = []
 
     init(climate: Climate) {
         nextNumber = Array(repeating: 0, count: climate.producers + 1)
@@ -79,7 +80,12 @@ extension Cluster {
         _ answered: @escaping (ProduceOutcome) -> Void
     ) {
         guard let replica = nodes[place].shard?.replica(partition(number)) else { return }
-        guard let batch = batch(name, count: count), let head = try? EntryHead.parse(batch) else {
+        let stamp = name.stampOfSingle
+        let value = UInt64(bitPattern: name.producer) << 32 | UInt64(name.number.magnitude)
+        guard
+            let batch = batch(ProducerStamp(id: stamp.id, epoch: 0, baseSequence: stamp.sequence), value, count: count),
+            let head = try? EntryHead.parse(batch)
+        else {
             preconditionFailure("a simulated batch is well formed")
         }
         let endBefore = replica.log.end
@@ -96,7 +102,7 @@ extension Cluster {
         statistics.produced += 1
     }
 
-    private func produced(
+    func produced(
         _ name: BatchName, _ number: Int, _ acknowledgement: Acknowledgement, _ outcome: ProduceOutcome
     ) {
         guard case .stored(let offset, _, _) = outcome else { return }
@@ -109,14 +115,14 @@ extension Cluster {
         }
     }
 
-    private func batch(_ name: BatchName, count: Int) -> ByteBuffer? {
+    func batch(_ stamp: ProducerStamp, _ value: UInt64, count: Int) -> ByteBuffer? {
         var builder = BatchBuilder(reservingCapacity: 128 + count * (climate.payloadBytes + 16))
-        var value = ByteBuffer(integer: UInt64(bitPattern: name.producer) << 32 | UInt64(name.number.magnitude))
-        value.writeRepeatingByte(UInt8(truncatingIfNeeded: name.number), count: climate.payloadBytes)
+        let filling = UInt8(truncatingIfNeeded: value)
+        var value = ByteBuffer(integer: value)
+        value.writeRepeatingByte(filling, count: climate.payloadBytes)
         for _ in 0..<count {
             builder.append(key: nil, value: value, timestamp: Timestamp(milliseconds: Int64(now / 1_000_000)))
         }
-        let stamp = ProducerStamp(id: name.producer, epoch: 0, baseSequence: name.number)
         guard var batch = try? builder.finish(producer: stamp) else { return nil }
         EntryHead.assign(baseOffset: .zero, term: .zero, in: &batch)
         return batch
@@ -151,7 +157,7 @@ extension Cluster {
                     .offsetAccounting, "consumer \(consumer) stands at \(position) and got \(head.baseOffset)")
             }
             try records[number].read(
-                BatchName(producer: head.producerID, number: head.baseSequence), at: head.baseOffset,
+                BatchName(id: head.producerID, sequence: head.baseSequence), at: head.baseOffset,
                 committedOffset: consensus[number].committedOffset, by: "consumer \(consumer)")
             position = head.nextOffset
         }
