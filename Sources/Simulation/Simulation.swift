@@ -190,8 +190,9 @@ extension Cluster {
                 return false
             }
         }
-        return number >= climate.partitions || load.positions.allSatisfy { $0[number] == offset }
-            && load.retriers.allSatisfy { $0.partition != number || $0.unacknowledged.isEmpty }
+        return number >= climate.partitions
+            || load.positions.allSatisfy { $0[number] == offset }
+                && load.retriers.allSatisfy { $0.partition != number || $0.unacknowledged.isEmpty }
     }
 
     /// Every replica's log, as a consumer would be given it: the same everywhere, with all that was acknowledged.

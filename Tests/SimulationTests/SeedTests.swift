@@ -98,9 +98,9 @@ import Testing
         #expect(refused > 0)
         #expect(faults == Set(Climate.Fault.allCases))
         #expect(sizes == [3, 5])
-        #expect(commits > 30 * 40)
+        #expect(commits > 30 * 8)
         #expect(fetches > 30 * 10)
         #expect(assignments > 30 * 4)
-        #expect(fenced > 30)
+        #expect(fenced > 5)
     }
 }

@@ -183,7 +183,8 @@ public struct GroupChecks: Sendable {
         let known = covered[place] ?? 0
         guard start <= known else {
             throw Violation(
-                .groupOffsets, "\(place.group) reads partition \(place.partition) from \(start), has read up to \(known)")
+                .groupOffsets,
+                "\(place.group) reads partition \(place.partition) from \(start), has read up to \(known)")
         }
         covered[place] = max(known, end)
     }

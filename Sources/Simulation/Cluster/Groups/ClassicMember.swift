@@ -81,7 +81,9 @@ final class ClassicMember: GroupMember {
         if isLeading, !joined.skipsAssignment { request.assignments = Self.range(joined.members, knownPartitions) }
         ask(.syncGroup(request), version: 5) { [self] reply in
             guard round == self.round else { return }
-            guard case .syncGroup(let response)? = reply else { return after(backoff) { self.syncAgain(joined, round) } }
+            guard case .syncGroup(let response)? = reply else {
+                return after(backoff) { self.syncAgain(joined, round) }
+            }
             guard response.error == .none else { return refused(response.error) }
             phase = .stable
             own(Self.partitions(of: response.assignment))

@@ -108,7 +108,8 @@ extension GroupRequest {
         case .leaveGroup(let request): "leave \(request.members.map(\.memberID))"
         case .offsetCommit(let request):
             "commit \(request.memberID) in \(request.generationIDOrMemberEpoch) "
-                + request.topics.flatMap(\.partitions).map { "\($0.index):\($0.committedOffset)" }.joined(separator: " ")
+                + request.topics.flatMap(\.partitions).map { "\($0.index):\($0.committedOffset)" }.joined(
+                    separator: " ")
         case .offsetFetch: "offsets?"
         case .offsetDelete(let request): "delete offsets \(request.topics.flatMap(\.partitions).map(\.index))"
         case .deleteGroup: "delete group"

@@ -33,7 +33,8 @@ final class GroupWorld {
                 let member: GroupMember
                 switch shape.speech {
                 case .classic: member = ClassicMember(in: self, group: group, number: number, isStatic: shape.isStatic)
-                case .consumer: member = ConsumerMember(in: self, group: group, number: number, isStatic: shape.isStatic)
+                case .consumer:
+                    member = ConsumerMember(in: self, group: group, number: number, isStatic: shape.isStatic)
                 }
                 members.append(member)
             }
@@ -104,7 +105,9 @@ final class GroupWorld {
                 }
             }
         case .offsetDelete(let request):
-            return request.topics.flatMap(\.partitions).map { .init(partition: $0.index, number: newWrite(), offset: nil) }
+            return request.topics.flatMap(\.partitions).map {
+                .init(partition: $0.index, number: newWrite(), offset: nil)
+            }
         case .deleteGroup:
             return (0..<Int32(cluster.climate.partitions)).map {
                 .init(partition: $0, number: newWrite(), offset: nil)
@@ -120,7 +123,8 @@ final class GroupWorld {
             exchanges[exchange.number] = nil
             return
         }
-        cluster.say("\(exchange.client.name)→n\(exchange.place) \(name(of: exchange.group)) \(exchange.request.summary)")
+        let group = name(of: exchange.group)
+        cluster.say("\(exchange.client.name)→n\(exchange.place) \(group) \(exchange.request.summary)")
         cluster.digest.add(cluster.now)
         cluster.digest.add(exchange.number)
         exchange.arrived = cluster.now
