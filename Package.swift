@@ -84,7 +84,10 @@ let package = Package(
             ]),
         target(
             "Simulation",
-            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", nioCore]),
+            [
+                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "GroupCore", "Disk", "LogStorage",
+                "Replication", "Broker", nioCore,
+            ]),
         // The program.
         .executableTarget(
             name: "godwit",

@@ -66,6 +66,8 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var isCompacted: Bool
     /// The mean span between two requests to delete records, or 0 for none.
     public var trimInterval: UInt64
+    /// The consumer groups, where there are some.
+    public var groups: GroupClimate?
 
     /// What may go wrong at a random moment.
     public enum Fault: String, CaseIterable, Sendable {
@@ -134,7 +136,11 @@ public struct Climate: Sendable, CustomStringConvertible {
         isCompacted = random.chance(perMille: 400)
         trimInterval = UInt64(random.pick([0, 0, 150, 400])) * milliseconds
         produceInterval = max(produceInterval, 4 * UInt64(producers + retriers) * batchInterval)
+        if SimRandom.mix(seed ^ 0x9205) % 2 == 0 { groups = GroupClimate(seed: seed, climate: self) }
     }
+
+    /// Of records, and of offsets.
+    public var allPartitions: Int { partitions + (groups?.offsetsPartitions ?? 0) }
 
     /// The shortest interval at which the windows, the network and the disks can carry batches. What is offered must
     /// stay below, or the backlog outlasts the storm.
@@ -159,7 +165,8 @@ public struct Climate: Sendable, CustomStringConvertible {
             appends of \(maxAppendBytes) B, window \(maxInflightBytes) B in \(maxInflightAppends), \
             election timeout \(electionTimeout / 1_000_000) ms, \
             \(isStateful ? "a state machine, " : "")\(isCompacted ? "compacted, " : "")\
-            \(trimInterval > 0 ? "trimmed every \(trimInterval / 1_000_000) ms, " : "")faults: \(faultNames)
+            \(trimInterval > 0 ? "trimmed every \(trimInterval / 1_000_000) ms, " : "")faults: \(faultNames)\
+            \(groups.map { "; \($0)" } ?? "")
             """
     }
 }

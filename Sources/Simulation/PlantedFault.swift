@@ -23,6 +23,14 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case earlyWatermark
     /// A leader's word is never heard: nothing can be committed.
     case deafFollowers
+    /// A coordinator acknowledges commits before they are committed to its log.
+    case earlyCommitReplies
+    /// A coordinator goes on answering after it has lost its leadership.
+    case coordinatorOfThePast
+    /// A coordinator acknowledges the commits of members that are fenced.
+    case unfencedCommits
+    /// A coordinator that takes over has not read the end of its log.
+    case forgottenLastCommit
     /// Every replica forgets its producers a moment after they have written.
     case forgetfulLeaders
 

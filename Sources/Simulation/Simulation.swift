@@ -49,6 +49,15 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
         public var snapshots = 0
         public var committed = 0
         public var faults: [Climate.Fault: Int] = [:]
+        /// Requests of groups' members and administrators.
+        public var groupRequests = 0
+        /// Offsets of partitions acknowledged as committed.
+        public var groupCommits = 0
+        public var offsetFetches = 0
+        /// Answers that gave a member its partitions.
+        public var assignments = 0
+        /// Answers that told a member that it is none any more.
+        public var fencedMembers = 0
     }
 
     public let seed: UInt64
@@ -78,13 +87,16 @@ extension Cluster {
     func runWhole() {
         for place in nodes.indices { start(place) }
         scheduleLoad()
+        scheduleGroups()
         scheduleRetriers()
         schedule(after: climate.electionTimeout) { self.scheduleWeather() }
         guard run(until: now + climate.storm) else { return }
         run(until: max(now, nodes.map(\.isPausedUntil).max() ?? now))
         let minority = (nodes.count - 1) / 2
         calmDown(leavingDown: random.chance(perMille: 400) ? random.within(1...minority) : 0)
-        guard proveAlive(), converge() else { return finish() }
+        guard proveAlive(), converge(0..<climate.partitions), drainGroups(),
+            converge(climate.partitions..<climate.allPartitions)
+        else { return finish() }
         do {
             for number in 0..<climate.partitions { try readEverything(number) }
         } catch let error as Violation {
@@ -116,7 +128,7 @@ extension Cluster {
     }
 
     /// How long the network and the disks may take to carry what some replica still lacks.
-    private var backlogTime: UInt64 {
+    var backlogTime: UInt64 {
         var slots: Int64 = 0
         for checks in consensus {
             let ends = checks.replicas.map(\.end)
@@ -141,13 +153,13 @@ extension Cluster {
     }
 
     /// V3 and V6: all replicas that are up come to the same end, and every consumer reads all of it.
-    private func converge() -> Bool {
+    private func converge(_ numbers: Range<Int>) -> Bool {
         let bound = now + 20 * climate.electionTimeout + 1_000_000_000 + backlogTime
         while now < bound {
             guard run(until: now + 20_000_000) else { return false }
-            if (0..<climate.partitions).allSatisfy({ hasConverged($0) }) { return true }
+            if numbers.allSatisfy({ hasConverged($0) }) { return true }
         }
-        for number in 0..<climate.partitions where !hasConverged(number) {
+        for number in numbers where !hasConverged(number) {
             broke(Violation(.liveness, "partition \(number) does not come to rest:\(state(of: number))"))
         }
         return false
@@ -163,6 +175,7 @@ extension Cluster {
             }
             lines += "\(view.role) in \(view.term), commit \(view.commit), durable \(view.durable), end \(view.end)"
         }
+        guard number < climate.partitions else { return lines }
         for producer in load.retriers where producer.partition == number && !producer.unacknowledged.isEmpty {
             lines += "\n    producer \(producer.id) waits for \(producer.unacknowledged.map(\.sequence))"
         }
@@ -177,8 +190,9 @@ extension Cluster {
                 return false
             }
         }
-        return load.positions.allSatisfy { $0[number] == offset }
-            && load.retriers.allSatisfy { $0.partition != number || $0.unacknowledged.isEmpty }
+        return number >= climate.partitions
+            || load.positions.allSatisfy { $0[number] == offset }
+                && load.retriers.allSatisfy { $0.partition != number || $0.unacknowledged.isEmpty }
     }
 
     /// Every replica's log, as a consumer would be given it: the same everywhere, with all that was acknowledged.

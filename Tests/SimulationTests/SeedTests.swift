@@ -56,7 +56,7 @@ import Testing
             climate.balanceInterval = 60_000_000_000
             let report = Simulation.run(seed: seed, climate: climate)
             #expect(report.violation == nil, "\(report)")
-            #expect(report.statistics.elections == climate.partitions, "\(report)")
+            #expect(report.statistics.elections == climate.allPartitions, "\(report)")
             #expect(report.statistics.refusedLetters == 0)
         }
     }
@@ -71,6 +71,10 @@ import Testing
         var refused = 0
         var faults: Set<Climate.Fault> = []
         var sizes: Set<Int> = []
+        var commits = 0
+        var fetches = 0
+        var assignments = 0
+        var fenced = 0
         for seed in UInt64(0)..<60 {
             let report = Simulation.run(seed: seed)
             events += report.statistics.events
@@ -81,6 +85,10 @@ import Testing
             refused += report.statistics.refusedLetters
             faults.formUnion(report.statistics.faults.keys)
             sizes.insert(report.climate.nodes)
+            commits += report.statistics.groupCommits
+            fetches += report.statistics.offsetFetches
+            assignments += report.statistics.assignments
+            fenced += report.statistics.fencedMembers
         }
         #expect(events > 60 * 2_000)
         #expect(acknowledged > 60 * 50)
@@ -90,5 +98,9 @@ import Testing
         #expect(refused > 0)
         #expect(faults == Set(Climate.Fault.allCases))
         #expect(sizes == [3, 5])
+        #expect(commits > 30 * 8)
+        #expect(fetches > 30 * 10)
+        #expect(assignments > 30 * 4)
+        #expect(fenced > 5)
     }
 }

@@ -230,10 +230,10 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         let never = Moment(nanoseconds: .max)
         replica.produce(
             batch, head: head, acknowledgement: .all(minimumInSync: 1), stampsTime: false, deadline: never
-        ) { outcome in
+        ) { [weak self] outcome in
             switch outcome {
-            case .stored: self.committed(through: count)
-            case .failed: self.close()
+            case .stored: self?.committed(through: count)
+            case .failed: self?.close()
             }
         }
     }

@@ -44,10 +44,20 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case retention = "L12"
         /// A lookup by time gives the first record that is readable and reaches it.
         case timeLookup = "L13"
+        /// A committed offset never goes back but by an explicit commit.
+        case groupOffsets = "L10"
+        /// Who is no member of a group any more, or not in its generation, commits nothing.
+        case groupFencing = "L10 fencing"
+        /// A partition is nobody else's until its owner has let go.
+        case soleOwner = "L10 owner"
         /// After the faults end there is a leader, and it commits.
         case liveness = "V1"
+        /// Each request ends, or is refused with a known reason, within its time.
+        case requestsEnd = "V2"
         /// A replica stopped itself although its disk did what disks do.
-        case stopped = "V2"
+        case stopped = "V5"
+        /// After the faults end consumers read all that there is.
+        case drained = "V6"
     }
 
     public let promise: Promise

@@ -13,7 +13,7 @@ extension Cluster {
         nodes[place].life += 1
         let life = nodes[place].life
         let files = nodes[place].files
-        nodes[place].isOpen = Array(repeating: false, count: climate.partitions)
+        nodes[place].isOpen = Array(repeating: false, count: climate.allPartitions)
         nodes[place].isPausedUntil = 0
         nodes[place].isDiskBad = false
         nodes[place].files.heal()
@@ -29,7 +29,8 @@ extension Cluster {
             broke(Violation(.stopped, "\(nodes[place].id) cannot open its votes: \(error)"))
             return
         }
-        for number in 0..<climate.partitions { host(number, at: place) }
+        startCoordinators(at: place)
+        for number in 0..<climate.allPartitions { host(number, at: place) }
         nodes[place].shard.map { $0.wake(at: $0.environment.now) }
         for peer in nodes.indices where peer != place { reconnectSoon(place, peer) }
     }
@@ -62,7 +63,8 @@ extension Cluster {
         let assignment = ReplicaAssignment(
             partition: partition(number), replicas: voters, directory: "data/p\(number)", limits: limits,
             policy: LogPolicy(
-                retention: .init(bytes: climate.retentionBytes.map { ByteCount($0) }),
+                retention: .init(
+                    bytes: number < climate.partitions ? climate.retentionBytes.map { ByteCount($0) } : nil),
                 compaction: isCompacted(number) ? CleaningRules(minDirtyShare: 0, deleteRetention: 1 << 40) : nil))
         var state: FoldedState?
         if climate.isStateful, number == 0 {
@@ -98,11 +100,13 @@ extension Cluster {
     func end(_ place: Int, losesPower: Bool) {
         guard nodes[place].isUp else { return }
         say("\(nodes[place].id) \(losesPower ? "loses power" : "is killed")")
+        nodes[place].groups = nil
         nodes[place].shard = nil
         nodes[place].life += 1
         nodes[place].connected = Array(repeating: false, count: nodes.count)
+        groups?.nodeEnded(place)
         nodes[place].files.crash(losesPower ? .some : .nothing)
-        for number in 0..<climate.partitions { consensus[number].crashed(nodes[place].id) }
+        for number in 0..<climate.allPartitions { consensus[number].crashed(nodes[place].id) }
         let isNoticed = !losesPower || random.chance(perMille: 300)
         for peer in nodes.indices where peer != place { breakConnection(place, peer, isNoticed: isNoticed) }
     }

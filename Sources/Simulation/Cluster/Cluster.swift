@@ -20,6 +20,8 @@ final class Cluster {
     let climate: Climate
     let planted: PlantedFault?
     let topic = TopicID(high: 11, low: 22)
+    /// `__consumer_offsets`, whose partitions are numbered behind those of the other.
+    let offsetsTopic = TopicID(high: 33, low: 44)
     var random: SimRandom
     var now: UInt64 = 1_000_000_000
     var queue = EventQueue<Event>()
@@ -43,17 +45,22 @@ final class Cluster {
     var folds: [[Offset: UInt64]]
     /// The latest word on who leads: the highest term wins.
     var leaders: [Leadership?]
+    /// When the leader of each partition was elected.
+    var leadsSince: [UInt64?]
+    var calmSince: UInt64 = 0
+    var groups: GroupWorld?
 
     init(seed: UInt64, climate: Climate, planted: PlantedFault?) {
         self.climate = climate
         self.planted = planted
         random = SimRandom(seed: seed)
         network = Network(nodes: climate.nodes)
-        consensus = Array(repeating: ConsensusChecks(voters: climate.nodes), count: climate.partitions)
+        consensus = Array(repeating: ConsensusChecks(voters: climate.nodes), count: climate.allPartitions)
         records = Array(repeating: RecordChecks(), count: climate.partitions)
-        compaction = Array(repeating: CompactionChecks(), count: climate.partitions)
-        folds = Array(repeating: [:], count: climate.partitions)
-        leaders = Array(repeating: nil, count: climate.partitions)
+        compaction = Array(repeating: CompactionChecks(), count: climate.allPartitions)
+        folds = Array(repeating: [:], count: climate.allPartitions)
+        leaders = Array(repeating: nil, count: climate.allPartitions)
+        leadsSince = Array(repeating: nil, count: climate.allPartitions)
         load = Load(climate: climate)
         for place in 0..<climate.nodes {
             nodes.append(
@@ -61,18 +68,30 @@ final class Cluster {
                     id: NodeID(Int32(place)),
                     files: SimFileSystem(seed: random.next()),
                     clockOffset: random.next() % 1_000_000_000_000, nodes: climate.nodes,
-                    partitions: climate.partitions))
+                    partitions: climate.allPartitions))
             nodes[place].files.ignoresSync = planted == .lyingDisk && place == 0
         }
+        groups = climate.groups.map { GroupWorld(cluster: self, climate: $0) }
     }
 
     /// Lets go of everything; nothing can be run afterwards.
     func dissolve() {
         queue = EventQueue()
-        for place in nodes.indices { nodes[place].shard = nil }
+        for place in nodes.indices {
+            nodes[place].groups = nil
+            nodes[place].shard = nil
+        }
+        groups?.dissolve()
     }
 
-    func partition(_ number: Int) -> PartitionID { PartitionID(topic: topic, index: Int32(number)) }
+    func partition(_ number: Int) -> PartitionID {
+        guard number >= climate.partitions else { return PartitionID(topic: topic, index: Int32(number)) }
+        return PartitionID(topic: offsetsTopic, index: Int32(number - climate.partitions))
+    }
+
+    func number(of partition: PartitionID) -> Int {
+        Int(partition.index) + (partition.topic == offsetsTopic ? climate.partitions : 0)
+    }
 
     // MARK: - Events
 
@@ -110,12 +129,12 @@ final class Cluster {
     /// Looks at what an event has changed.
     private func settle(_ place: Int) {
         do throws(Violation) {
-            for partition in 0..<climate.partitions where nodes[place].isOpen[partition] {
+            for partition in 0..<climate.allPartitions where nodes[place].isOpen[partition] {
                 try observe(place, partition)
             }
             restarted.removeAll(keepingCapacity: true)
             for letter in departed {
-                try consensus[Int(letter.group.index)].sent(
+                try consensus[number(of: letter.group)].sent(
                     letter.message, from: nodes[letter.from].id, to: nodes[letter.to].id)
             }
             departed.removeAll(keepingCapacity: true)
@@ -180,7 +199,9 @@ final class Cluster {
     }
 
     /// Whether a partition's log is compacted. A state machine needs all of its log.
-    func isCompacted(_ number: Int) -> Bool { climate.isCompacted && !(climate.isStateful && number == 0) }
+    func isCompacted(_ number: Int) -> Bool {
+        climate.isCompacted && number < climate.partitions && !(climate.isStateful && number == 0)
+    }
 
     /// Finds out what was cut from a log and what was added to it since it was last looked at.
     private func followLog(_ log: PartitionLog<SimFileSystem>, _ place: Int, _ number: Int) throws(Violation) {
@@ -243,7 +264,7 @@ final class Cluster {
     // MARK: - What the shards tell
 
     func learned(_ leadership: Leadership) {
-        let number = Int(leadership.partition.index)
+        let number = number(of: leadership.partition)
         if let known = leaders[number], known.term > leadership.term { return }
         if let known = leaders[number], known.term == leadership.term, known.leader != nil { return }
         leaders[number] = leadership
@@ -252,13 +273,15 @@ final class Cluster {
     func reported(_ event: ShardEvent, at place: Int) {
         say("\(nodes[place].id) \(event)")
         switch event {
-        case .restarted(let partition, _): restarted.append(Int(partition.index))
+        case .restarted(let partition, _): restarted.append(number(of: partition))
         case .stopped(let partition, let reason):
             guard !nodes[place].isDiskBad else { return }
             // Told after the node has been observed, so that what made it stop is named first.
             schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
         case .badLetter: statistics.refusedLetters += 1
-        case .becameLeader: statistics.elections += 1
+        case .becameLeader(let partition, _):
+            statistics.elections += 1
+            leadsSince[number(of: partition)] = now
         case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt: break
         }
     }

@@ -61,7 +61,7 @@ final class SimEnvironment: ShardEnvironment {
 
     func requestTurnEnd() {
         let delay = UInt64(cluster.random.below(60_000))
-        cluster.schedule(on: place, life: life, after: delay) { self.cluster.nodes[self.place].shard?.endOfTurn() }
+        cluster.schedule(on: place, life: life, after: delay) { self.cluster.endTurn(of: self.place) }
     }
 
     private static let longestSleep: UInt64 = 1_000_000_000
@@ -75,10 +75,10 @@ final class SimEnvironment: ShardEnvironment {
         let wait = moment > now ? min(moment.nanoseconds(since: now), Self.longestSleep) : 0
         let lateness = UInt64(cluster.random.below(Int(cluster.climate.timerLateness)))
         cluster.schedule(on: place, life: life, after: wait + lateness) {
-            guard self.wakes == number, let shard = self.cluster.nodes[self.place].shard else { return }
+            guard self.wakes == number else { return }
             self.nextWake = nil
-            shard.tick()
-            self.wake(at: shard.nextTick(after: self.now))
+            self.cluster.tick(self.place)
+            if let next = self.cluster.nextTick(of: self.place, after: self.now) { self.wake(at: next) }
         }
     }
 
@@ -94,7 +94,10 @@ final class SimEnvironment: ShardEnvironment {
         }
     }
 
-    func learned(_ leadership: Leadership) { cluster.learned(leadership) }
+    func learned(_ leadership: Leadership) {
+        cluster.learned(leadership)
+        if leadership.partition.topic == cluster.offsetsTopic { cluster.followCoordination(at: place) }
+    }
 
     func report(_ event: ShardEvent) { cluster.reported(event, at: place) }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Broker
 import LogModel
 import Replication
 
@@ -10,6 +11,7 @@ struct SimNode {
     /// Monotonic clocks of different machines have nothing to do with each other.
     let clockOffset: UInt64
     var shard: Shard<SimEnvironment>?
+    var groups: GroupCoordinators<SimEnvironment>?
     /// Counts starts. What was scheduled in an earlier life does not happen.
     var life = 0
     var isPausedUntil: UInt64 = 0

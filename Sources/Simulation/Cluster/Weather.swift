@@ -17,7 +17,7 @@ extension Cluster {
     private func strike(_ fault: Climate.Fault) {
         // Leaders are worth more than others, and there are fewer of them.
         let isAimed = random.chance(perMille: 300)
-        let place = isAimed ? likelyLeader(of: random.below(climate.partitions)) : random.below(nodes.count)
+        let place = isAimed ? likelyLeader(of: random.below(climate.allPartitions)) : random.below(nodes.count)
         let span = 10_000_000 + random.span(mean: climate.electionTimeout)
         say("fault \(fault) at n\(place) for \(span / 1_000_000) ms")
         statistics.faults[fault, default: 0] += 1
@@ -80,6 +80,7 @@ extension Cluster {
     /// The faults end. At most a minority stays down, as it may for ever.
     func calmDown(leavingDown: Int) {
         isCalm = true
+        calmSince = now
         say("calm")
         network.heal()
         for place in nodes.indices where nodes[place].isDiskBad { end(place, losesPower: false) }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Who owns what in consumer groups (KIP-848), where members move one by one: a partition is another's only once the
+/// one before has said that it let go, or was given up.
+extension GroupChecks {
+    /// A partition that a member was told to be its own.
+    struct Claim: Sendable {
+        /// When it was told to let go, if it was.
+        var revoked: UInt64?
+    }
+
+    /// How long a member may be silent, and how long it may hold what it was told to let go, in nanoseconds. Beyond
+    /// it a coordinator may give its partitions to others.
+    public struct Patience: Sendable {
+        public var session: UInt64
+        public var rebalance: UInt64
+
+        public init(session: UInt64, rebalance: UInt64) {
+            self.session = session
+            self.rebalance = rebalance
+        }
+    }
+
+    /// A heartbeat of a member reached its coordinator.
+    /// - Parameter owned: what it says it owns; `nil` when that is what it said before.
+    public mutating func heard(_ member: String, of group: String, owned: [Int32]?, time: UInt64) {
+        lastHeard[group, default: [:]][member] = time
+        guard let owned else { return }
+        for place in claims.keys where place.group == group && !owned.contains(place.partition) {
+            claims[place]?[member] = nil
+        }
+    }
+
+    /// The coordinator has agreed that a member is gone, or has said so itself.
+    public mutating func gone(_ member: String, of group: String) {
+        for place in claims.keys where place.group == group { claims[place]?[member] = nil }
+    }
+
+    /// A member was told its whole assignment.
+    public mutating func told(
+        _ partitions: [Int32], to member: String, of group: String, time: UInt64, patience: Patience
+    ) throws(Violation) {
+        for place in claims.keys where place.group == group && !partitions.contains(place.partition) {
+            if let claim = claims[place]?[member], claim.revoked == nil { claims[place]?[member]?.revoked = time }
+        }
+        for partition in partitions {
+            let place = Place(group: group, partition: partition)
+            let others = (claims[place] ?? [:]).filter { other, claim in
+                other != member && isHeld(claim, by: other, of: group, time: time, patience: patience)
+            }
+            if let other = others.keys.min() {
+                throw Violation(
+                    .soleOwner, "\(member) of \(group) was given partition \(partition), which \(other) holds")
+            }
+            claims[place] = [member: Claim()]
+        }
+    }
+
+    private func isHeld(
+        _ claim: Claim, by member: String, of group: String, time: UInt64, patience: Patience
+    ) -> Bool {
+        if let revoked = claim.revoked, time >= revoked + patience.rebalance { return false }
+        guard let heard = lastHeard[group]?[member] else { return false }
+        return time < heard + patience.session
+    }
+}
