@@ -133,6 +133,8 @@ extension Replica {
         case .oldDuplicate: .duplicateSequence
         // Whoever was voted out unawares lacks what its successor has taken, and would refuse what is in order.
         case .outOfOrder where !raft.isInCloseTouch(now: shard.environment.now): .notLeader
+        case .unknownProducer where !raft.isInCloseTouch(now: shard.environment.now): .notLeader
+        case .unknownProducer: .unknownProducer(logStart: logStart)
         case .outOfOrder(let expected): .outOfOrderSequence(got: head.baseSequence, expected: expected)
         case .staleEpoch(let current): .staleProducerEpoch(got: head.producerEpoch, current: current)
         }

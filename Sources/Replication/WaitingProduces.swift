@@ -23,6 +23,8 @@ public enum ProduceFailure: Error, Hashable, Sendable {
     case duplicateSequence
     /// An idempotent producer's batch that does not follow the one before it.
     case outOfOrderSequence(got: Int32, expected: Int32)
+    /// Nothing is known here of the producer, whose batch is not its first. What it needs to know where the log begins.
+    case unknownProducer(logStart: Offset)
     /// The producer's id goes on in a later epoch.
     case staleProducerEpoch(got: Int16, current: Int16)
 }
