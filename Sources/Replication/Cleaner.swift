@@ -94,7 +94,8 @@ final class Cleaner<Environment: ShardEnvironment> {
         do throws(LogError) {
             let cleaning = try log.beginCleaning(
                 now: shard.environment.wallClock, committed: replica.raft.commit, rules: rules,
-                mapSize: settings.mapSize, keeping: log.lastBatchOffsets, seed: settings.keySeed)
+                mapSize: settings.mapSize, keeping: log.rememberedBatchOffsets(below: replica.raft.commit),
+                seed: settings.keySeed)
             guard let cleaning else { return settings.gate.leave() }
             replica.isBeingCleaned = true
             run = Run(replica: replica, cleaning: cleaning, began: now)

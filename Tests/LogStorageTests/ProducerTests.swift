@@ -219,13 +219,15 @@ struct ProducerRuleTests {
         #expect(log.producers.all.map(\.id) == [7])
     }
 
-    @Test func compactionIsToldTheLastBatchOfEachProducer() throws {
+    @Test func compactionIsToldAllBatchesThatMayBeRetried() throws {
         let log = try newLog()
-        for number in 0..<3 {
-            try log.add(by: 5, sequence: Int32(number * 2), records: 2)
-            try log.add(by: 6, sequence: Int32(number))
-        }
-        #expect(log.lastBatchOffsets == [Offset(7), Offset(8)])
+        for number in 0..<6 { try log.add(by: 5, sequence: Int32(number * 2), records: 2) }
+        try log.add(by: 6, sequence: 0)
+        let committed = log.end
+        try log.add(by: 5, sequence: 12, records: 2)
+        let remembered = log.rememberedBatchOffsets(below: committed)
+        #expect(remembered == [3, 5, 7, 9, 11, 12].map { Offset($0) }, "what follows may be cut off again")
+        #expect(log.rememberedBatchOffsets(below: log.end) == [5, 7, 9, 11, 12, 14].map { Offset($0) })
     }
 
     @Test func aRestartedLogKnowsNobody() throws {

@@ -59,12 +59,17 @@ extension PartitionLog {
         return index(of: batch.baseOffset).advanced(by: batch.slots)
     }
 
-    /// The last offset of each producer's last batch, ascending: compaction must keep those batches, empty if need be,
-    /// so that the producers can be found out by reading the log.
+    /// The last offset of each batch below `index` of which a retry may still come, ascending: compaction must keep
+    /// those batches, empty if need be, so that whoever finds out the producers by reading the log recognises retries
+    /// of all of them. With each producer's last alone, a retry of the one before would seem out of order.
+    ///
+    /// - Parameter index: below it nothing will be cut off: what is cut behind it makes earlier batches the latest.
     /// - Complexity: O(*n* log *n*) in producers.
-    public var lastBatchOffsets: [Offset] {
-        let last = producers.all.compactMap { $0.state.batches.last }
-        return last.map { Offset($0.baseOffset.rawValue + $0.slots - 1) }.sorted()
+    public func rememberedBatchOffsets(below index: LogIndex) -> [Offset] {
+        let index = min(index, end)
+        let table = producerMemory.undoFloor <= index ? recentProducers(at: index) : producers
+        let batches = table.all.flatMap { $0.state.batches }
+        return batches.map { Offset($0.baseOffset.rawValue + $0.slots - 1) }.sorted()
     }
 
     /// Says that nothing below `index`, an entry boundary, will ever be cut off: no way back need be kept, and a

@@ -101,9 +101,15 @@ extension Cluster {
     }
 
     private func append(_ batch: Retrier.Batch, of retrier: Retrier, connection: Int, at place: Int) {
-        guard let replica = nodes[place].shard?.replica(partition(retrier.partition)) else { return }
         guard let head = try? EntryHead.parse(batch.bytes) else {
             preconditionFailure("a simulated batch is well formed")
+        }
+        guard let replica = nodes[place].shard?.replica(partition(retrier.partition)) else {
+            schedule(after: 150_000) {
+                guard retrier.connection == connection, retrier.deafConnection != connection else { return }
+                self.answered(batch, of: retrier, .failed(.notLeader), byLatestLeader: false)
+            }
+            return
         }
         let acknowledgement = Acknowledgement.all(minimumInSync: climate.minimumInSync)
         let term = replica.term
@@ -113,7 +119,9 @@ extension Cluster {
         ) { outcome in
             self.produced(retrier.name(of: batch), retrier.partition, acknowledgement, outcome)
             let isLatest = self.leaders[retrier.partition].map { $0.term <= term } ?? true
-            if self.random.chance(perMille: self.climate.lostAnswersPerMille) { retrier.deafConnection = connection }
+            let isLost = self.random.chance(perMille: self.climate.lostAnswersPerMille)
+            // One that comes late on an earlier connection says nothing of this one.
+            if isLost, retrier.connection == connection { retrier.deafConnection = connection }
             self.schedule(after: 150_000) {
                 guard retrier.connection == connection, retrier.deafConnection != connection else { return }
                 self.answered(batch, of: retrier, outcome, byLatestLeader: isLatest)
