@@ -148,7 +148,8 @@ extension Cluster {
                 isDone = true
                 succeeded()
             }
-            schedule(after: 25_000_000, attempt)
+            // Not faster than batches can be carried, or the probes themselves would be the backlog.
+            schedule(after: max(25_000_000, 4 * climate.batchInterval), attempt)
         }
         attempt()
     }

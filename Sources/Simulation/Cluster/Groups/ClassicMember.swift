@@ -59,6 +59,8 @@ final class ClassicMember: GroupMember {
         case .none:
             id = response.memberID
             generation = response.generationID
+            // A sync that is sent again changes nothing: the coordinator may have taken the first one.
+            knownPartitions = world.visiblePartitions
             sync(response)
         case .memberIDRequired:
             id = response.memberID
@@ -69,7 +71,6 @@ final class ClassicMember: GroupMember {
 
     private func sync(_ joined: JoinGroupResponse) {
         isLeading = joined.leader == id
-        knownPartitions = world.visiblePartitions
         let round = round
         var request = SyncGroupRequest()
         request.groupID = world.name(of: group)
