@@ -158,6 +158,9 @@ final class ProduceRun<Environment: ShardEnvironment> {
         case .failed(let failure):
             refuse(topic, place, ErrorCode(failure), message: failure.explanation)
             if failure == .notLeader { hintLeader(topic, place, id) }
+            if case .unknownProducer(let logStart) = failure {
+                response.topics[topic].partitions[place].logStartOffset = logStart.rawValue
+            }
         }
         settle()
     }

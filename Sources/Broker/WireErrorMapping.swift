@@ -30,6 +30,7 @@ extension ErrorCode {
             case .invalidTimestamp: .invalidTimestamp
             case .duplicateSequence: .duplicateSequenceNumber
             case .outOfOrderSequence: .outOfOrderSequenceNumber
+            case .unknownProducer: .unknownProducerID
             case .staleProducerEpoch: .invalidProducerEpoch
             }
     }
@@ -84,6 +85,7 @@ extension ProduceFailure {
         case .duplicateSequence: "the batch is stored already; its offset is no longer remembered"
         case .outOfOrderSequence(let got, let expected):
             "out of order sequence number: \(got) came, \(expected) follows what is stored"
+        case .unknownProducer: "nothing is known of this producer here: it is to begin a new epoch"
         case .staleProducerEpoch(let got, let current):
             "producer epoch \(got) is over: the producer id is in epoch \(current)"
         case .notLeader, .notEnoughReplicas, .storageFailed, .timedOut, .unknownPartition, .invalidTimestamp: nil

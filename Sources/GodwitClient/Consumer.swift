@@ -65,12 +65,22 @@ public struct FetchedChunk: Sendable {
         }
     }
 
-    /// Counts records and bytes from the batches' headers, without unpacking.
+    /// Counts the records of the answer from the batches' headers. Only a batch that begins before `from` and has lost
+    /// records to compaction is unpacked.
     public func tally(verifyingChecksums: Bool) throws -> Int64 {
         var records: Int64 = 0
-        for head in try EntryHead.all(in: bytes, verifyingChecksums: verifyingChecksums) where !head.isControl {
-            records +=
-                head.recordCount.rawValue - max(0, min(head.recordCount.rawValue, from - head.baseOffset.rawValue))
+        var position = bytes.readerIndex
+        for head in try EntryHead.all(in: bytes, verifyingChecksums: verifyingChecksums) {
+            defer { position += head.totalSize }
+            guard !head.isControl else { continue }
+            let before = max(0, from - head.baseOffset.rawValue)
+            let count = head.recordCount.rawValue
+            guard before > 0, count < head.slots else {
+                records += count - min(count, before)
+                continue
+            }
+            var kept = try BatchRecords(of: bytes, at: position, limit: unpackedLimit, verifyingChecksum: false)
+            while let record = try kept.next() { records += record.offset.rawValue >= from ? 1 : 0 }
         }
         return records
     }

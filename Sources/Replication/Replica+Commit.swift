@@ -10,9 +10,7 @@ extension Replica {
     /// The commit index moved: answers produces, applies to the state machine, wakes those who wait for records.
     func commitMoved() {
         log.settleProducers(below: raft.commit)
-        if raft.isLeader {
-            for waiting in waitingProduces.take(committed: raft.commit) { waiting.completion(waiting.stored) }
-        }
+        answerCommittedProduces()
         settleTrims()
         if state != nil { applyCommitted() }
         notifyWatchers()

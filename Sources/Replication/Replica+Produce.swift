@@ -54,9 +54,7 @@ extension Replica {
             baseOffset: baseOffset, logStart: logStart, appendTime: stampsTime ? now : nil)
         switch acknowledgement {
         case .all:
-            waitingProduces.append(
-                .init(end: log.end, stored: stored, completion: completion, deadline: deadline))
-            shard.wake(at: deadline)
+            wait(for: stored, until: log.end, term: raft.term, deadline, completion)
             step(.proposed(end: log.end))
         case .leader, .none:
             step(.proposed(end: log.end))
@@ -80,9 +78,53 @@ extension Replica {
         _ outcome: ProduceOutcome, once end: LogIndex, _ acknowledgement: Acknowledgement, _ deadline: Moment,
         _ completion: @escaping (ProduceOutcome) -> Void
     ) {
-        guard case .all = acknowledgement, end > raft.commit else { return completion(outcome) }
-        waitingProduces.append(.init(end: end, stored: outcome, completion: completion, deadline: deadline))
+        guard case .all = acknowledgement, end > raft.commit,
+            let term = log.terms.term(at: LogIndex(end.rawValue - 1))
+        else { return completion(outcome) }
+        wait(for: outcome, until: end, term: term, deadline, completion)
+    }
+
+    private func wait(
+        for outcome: ProduceOutcome, until end: LogIndex, term: Term, _ deadline: Moment,
+        _ completion: @escaping (ProduceOutcome) -> Void
+    ) {
+        waitingProduces.append(
+            .init(end: end, term: term, stored: outcome, completion: completion, deadline: deadline))
         shard.wake(at: deadline)
+    }
+
+    /// The commit index moved. Whoever does not lead any more sees by the term whether the next leader has kept what
+    /// was written here.
+    func answerCommittedProduces() {
+        for waiting in waitingProduces.take(committed: raft.commit) {
+            if raft.isLeader {
+                waiting.completion(waiting.stored)
+                continue
+            }
+            guard let term = log.terms.term(at: LogIndex(waiting.end.rawValue - 1)) else {
+                waiting.completion(.failed(.timedOut))
+                continue
+            }
+            waiting.completion(term == waiting.term ? waiting.stored : .failed(.notLeader))
+        }
+    }
+
+    /// How long whoever was voted out waits to learn what became of what it has written.
+    private static var fateTime: UInt64 { 2_000_000_000 }
+
+    /// Leadership is gone; what was written may survive all the same. "Not the leader" would tell a producer that it
+    /// was not written: one that does not retry what may have been would then write it twice. So those who wait go on
+    /// for a while, until the next leader's log says what became of it.
+    func awaitFateOfProduces() {
+        guard !waitingProduces.isEmpty else { return }
+        let deadline = shard.environment.now.advanced(byNanoseconds: Self.fateTime)
+        waitingProduces.limit(to: deadline)
+        shard.wake(at: deadline)
+    }
+
+    /// The log was cut at `end`: what lay behind is certain never to be read.
+    func failProduces(cutAt end: LogIndex) {
+        for waiting in waitingProduces.take(cutAt: end) { waiting.completion(.failed(.notLeader)) }
     }
 
     private func refusal(of verdict: ProducerVerdict, _ head: EntryHead) -> ProduceFailure? {
@@ -91,12 +133,14 @@ extension Replica {
         case .oldDuplicate: .duplicateSequence
         // Whoever was voted out unawares lacks what its successor has taken, and would refuse what is in order.
         case .outOfOrder where !raft.isInCloseTouch(now: shard.environment.now): .notLeader
+        case .unknownProducer where !raft.isInCloseTouch(now: shard.environment.now): .notLeader
+        case .unknownProducer: .unknownProducer(logStart: logStart)
         case .outOfOrder(let expected): .outOfOrderSequence(got: head.baseSequence, expected: expected)
         case .staleEpoch(let current): .staleProducerEpoch(got: head.producerEpoch, current: current)
         }
     }
 
-    /// Ends every produce that still waits. What it wrote may or may not survive: its producer asks the next leader.
+    /// Ends every produce that still waits. What it wrote may or may not survive.
     func failWaitingProduces(_ failure: ProduceFailure) {
         for waiting in waitingProduces.takeAll() { waiting.completion(.failed(failure)) }
     }

@@ -118,7 +118,10 @@ public final class Replica<Environment: ShardEnvironment> {
             shard.requestTurnEnd()
         }
         do throws(LogError) {
-            if let end = work.truncate { try log.truncate(to: end) }
+            if let end = work.truncate {
+                try log.truncate(to: end)
+                failProduces(cutAt: end)
+            }
             if let from = work.storeFrom, let entries { store(entries, from: from) }
         } catch {
             stop("the log could not be written: \(error)")
@@ -176,12 +179,11 @@ public final class Replica<Environment: ShardEnvironment> {
         case .steppedDown(let term):
             leadsSince = nil
             shard.environment.report(.steppedDown(id, term))
-            failWaitingProduces(.notLeader)
+            awaitFateOfProduces()
             failWaitingTrims(.notLeader)
             state?.leadershipChanged(isLeader: false, term: term)
             notifyWatchers()
         case .leaderChanged:
-            failWaitingProduces(.notLeader)
             failWaitingTrims(.notLeader)
             notifyWatchers()
         }
@@ -265,6 +267,7 @@ public final class Replica<Environment: ShardEnvironment> {
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
             try log.restart(at: anchor)
+            failWaitingProduces(.timedOut)
             if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {
             shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))

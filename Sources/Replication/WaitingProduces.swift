@@ -23,6 +23,8 @@ public enum ProduceFailure: Error, Hashable, Sendable {
     case duplicateSequence
     /// An idempotent producer's batch that does not follow the one before it.
     case outOfOrderSequence(got: Int32, expected: Int32)
+    /// Nothing is known here of the producer, whose batch is not its first. What it needs to know where the log begins.
+    case unknownProducer(logStart: Offset)
     /// The producer's id goes on in a later epoch.
     case staleProducerEpoch(got: Int16, current: Int16)
 }
@@ -32,10 +34,11 @@ public enum ProduceFailure: Error, Hashable, Sendable {
 struct WaitingProduces {
     struct Waiting {
         let end: LogIndex
-        /// What to say once everything below `end` is committed.
+        /// The term of the last slot: another leader's entries may come to take these places.
+        let term: Term
         let stored: ProduceOutcome
         let completion: (ProduceOutcome) -> Void
-        let deadline: Moment
+        var deadline: Moment
     }
 
     private var queue: [Waiting] = []
@@ -56,6 +59,20 @@ struct WaitingProduces {
         let taken = queue[from..<first]
         compact()
         return taken
+    }
+
+    /// Takes out those that end behind `end`, where the log was cut.
+    mutating func take(cutAt end: LogIndex) -> ArraySlice<Waiting> {
+        let kept = queue[first...].firstIndex { $0.end > end } ?? queue.endIndex
+        let taken = queue[kept...]
+        queue.removeSubrange(kept...)
+        compact()
+        return taken
+    }
+
+    /// Has nobody wait longer than until `deadline`.
+    mutating func limit(to deadline: Moment) {
+        for place in first..<queue.count { queue[place].deadline = min(queue[place].deadline, deadline) }
     }
 
     /// Takes out all, committed or not.

@@ -79,7 +79,8 @@ extension TopicConfig {
 
     private static let working = [
         maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
-        fileDeleteDelay, indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
+        fileDeleteDelay, indexIntervalBytes,
+        timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
         deleteRetention, minCompactionLag, maxCompactionLag, minCleanableDirtyRatio,
     ]
 

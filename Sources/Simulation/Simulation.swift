@@ -95,7 +95,8 @@ extension Cluster {
         let minority = (nodes.count - 1) / 2
         calmDown(leavingDown: random.chance(perMille: 400) ? random.within(1...minority) : 0)
         guard proveAlive(), converge(0..<climate.partitions), drainGroups(),
-            converge(climate.partitions..<climate.allPartitions)
+            // All of them: while the groups drained, another node may have come up.
+            converge(0..<climate.allPartitions)
         else { return finish() }
         do {
             for number in 0..<climate.partitions { try readEverything(number) }

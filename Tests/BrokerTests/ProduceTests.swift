@@ -3,7 +3,9 @@
 import KafkaWire
 import LogModel
 import NIOCore
+import RaftCore
 import RecordBatches
+import Replication
 import Testing
 
 @Suite struct ProduceTests {
@@ -158,5 +160,36 @@ import Testing
         frame.writeInteger(Int32(1))
         frame.writeInteger(Int16(-1))
         #expect(node.begin(frame, ProduceResponse.self, version: 3).closed != nil)
+    }
+
+    /// "Not the leader" would say that it was not written, and a producer that never retries would send it again.
+    @Test func whoeverIsVotedOutStillSaysWhatBecameOfAProduce() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let asked = try node.begin(produceRequest(try batch(["a", "b"])), version: 9)
+        node.settleDiskExcluded()
+        let replica = try #require(node.shard.allReplicas.first)
+        node.shard.receive(
+            .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
+        node.settleDiskExcluded()
+        #expect(!replica.isLeader)
+        #expect(!asked.isAnswered)
+        node.waitForLeadership()
+        #expect(asked.response?.topics.first?.partitions.first?.error == ErrorCode.none)
+        #expect(asked.response?.topics.first?.partitions.first?.baseOffset == 0)
+    }
+
+    @Test func whoeverIsVotedOutDoesNotWaitForEver() throws {
+        let node = try OneNode()
+        try node.topic("events")
+        let asked = try node.begin(produceRequest(try batch(["a"])), version: 9)
+        node.settleDiskExcluded()
+        let replica = try #require(node.shard.allReplicas.first)
+        node.shard.receive(
+            .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
+        node.settleDiskExcluded()
+        node.environment.now = node.environment.now.advanced(byNanoseconds: 2_000_000_000)
+        node.shard.tick()
+        #expect(asked.response?.topics.first?.partitions.first?.error == .requestTimedOut)
     }
 }

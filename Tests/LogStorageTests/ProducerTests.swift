@@ -128,9 +128,10 @@ struct ProducerRuleTests {
         #expect(log.producers[5]?.batches.count == 1, "batches of the old epoch are no duplicates any more")
     }
 
-    @Test func anUnknownProducerMayGoOnAnywhere() throws {
+    @Test func anUnknownProducerMustBegin() throws {
         let log = try newLog()
-        #expect(try log.verdict(by: 5, epoch: 7, sequence: 1_234) == .inOrder)
+        #expect(try log.verdict(by: 5, epoch: 7, sequence: 1_234) == .unknownProducer)
+        #expect(try log.verdict(by: 5, epoch: 7, sequence: 0) == .inOrder)
     }
 
     @Test func sequencesWrapBehindInt32Max() throws {
@@ -174,7 +175,7 @@ struct ProducerRuleTests {
         try log.add(by: 5, epoch: 1, sequence: 0)
         try log.truncate(to: end)
         #expect(log.producers == before)
-        #expect(try log.verdict(by: 6, sequence: 8) == .inOrder)
+        #expect(try log.verdict(by: 6, sequence: 8) == .unknownProducer)
     }
 
     @Test func theTableIsBoundedAndTheSilentGoFirst() throws {

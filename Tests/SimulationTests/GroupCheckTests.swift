@@ -170,9 +170,10 @@ import Testing
     /// A consumer group in which "a" was told to own partition 0 and has just spoken.
     private func owned() throws -> GroupChecks {
         var checks = GroupChecks()
-        checks.heard("a", of: "g", owned: [], time: 10)
+        checks.heard("a", of: "g", time: 10)
         try checks.told([0], to: "a", of: "g", time: 10, patience: patience)
-        checks.heard("a", of: "g", owned: [0], time: 20)
+        checks.said("a", of: "g", owned: [0])
+        checks.heard("a", of: "g", time: 20)
         return checks
     }
 
@@ -187,7 +188,7 @@ import Testing
     @Test func partitionThatWasLetGoIsFree() throws {
         var checks = try owned()
         try checks.told([], to: "a", of: "g", time: 30, patience: patience)
-        checks.heard("a", of: "g", owned: [], time: 40)
+        checks.said("a", of: "g", owned: [])
         try checks.told([0], to: "b", of: "g", time: 41, patience: patience)
         var left = try owned()
         left.gone("a", of: "g")
@@ -199,8 +200,20 @@ import Testing
         try silent.told([0], to: "b", of: "g", time: 120, patience: patience)
         var stubborn = try owned()
         try stubborn.told([], to: "a", of: "g", time: 30, patience: patience)
-        stubborn.heard("a", of: "g", owned: [0], time: 75)
+        stubborn.said("a", of: "g", owned: [0])
+        stubborn.heard("a", of: "g", time: 75)
         try stubborn.told([0], to: "b", of: "g", time: 80, patience: patience)
+    }
+
+    /// Heartbeats prolong a session from when they arrived, and only those that were accepted.
+    @Test func sessionCountsFromTheLastAcceptedHeartbeat() throws {
+        var prolonged = try owned()
+        prolonged.heard("a", of: "g", time: 60)
+        prolonged.heard("a", of: "g", time: 50)
+        breaks(.soleOwner) { try prolonged.told([0], to: "b", of: "g", time: 159, patience: patience) }
+        var unheard = try owned()
+        unheard.said("a", of: "g", owned: [0])
+        try unheard.told([0], to: "b", of: "g", time: 120, patience: patience)
     }
 
     // MARK: - Reading

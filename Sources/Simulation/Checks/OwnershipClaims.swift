@@ -21,11 +21,18 @@ extension GroupChecks {
         }
     }
 
-    /// A heartbeat of a member reached its coordinator.
-    /// - Parameter owned: what it says it owns; `nil` when that is what it said before.
-    public mutating func heard(_ member: String, of group: String, owned: [Int32]?, time: UInt64) {
-        lastHeard[group, default: [:]][member] = time
-        guard let owned else { return }
+    /// A heartbeat of a member that arrived at `time` was accepted.
+    ///
+    /// Only the answer shows that it prolonged the session: what arrives at a node that does not coordinate the group,
+    /// or where the session is over and the word of that is not committed yet, keeps nothing. A coordinator answers in
+    /// the order in which it decides, so whoever is given a partition is told so before any heartbeat that came later
+    /// counts.
+    public mutating func heard(_ member: String, of group: String, time: UInt64) {
+        lastHeard[group, default: [:]][member] = max(time, lastHeard[group]?[member] ?? 0)
+    }
+
+    /// A heartbeat of a member says what it owns, whoever hears it: anything else it has let go.
+    public mutating func said(_ member: String, of group: String, owned: [Int32]) {
         for place in claims.keys where place.group == group && !owned.contains(place.partition) {
             claims[place]?[member] = nil
         }

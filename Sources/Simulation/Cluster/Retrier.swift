@@ -25,6 +25,8 @@ final class Retrier {
     /// The connection on which an answer was lost, and with it all that follow, as on TCP.
     var deafConnection = 0
     var leader = 0
+    /// Which life of the leader its connection goes to: it does not outlive that.
+    var leaderLife = 0
     /// It has broken its connection off and waits before the next one.
     var isBetween = true
 
@@ -79,6 +81,7 @@ extension Cluster {
             guard retrier.connection == connection else { return }
             retrier.isBetween = false
             retrier.leader = self.likelyLeader(of: retrier.partition)
+            retrier.leaderLife = self.nodes[retrier.leader].life
             for batch in retrier.unacknowledged { self.send(batch, of: retrier) }
         }
     }
@@ -86,7 +89,7 @@ extension Cluster {
     private func send(_ batch: Retrier.Batch, of retrier: Retrier) {
         let connection = retrier.connection
         let place = retrier.leader
-        schedule(on: place, life: nodes[place].life, after: 150_000) {
+        schedule(on: place, life: retrier.leaderLife, after: 150_000) {
             self.append(batch, of: retrier, connection: connection, at: place)
         }
         schedule(after: 100_000_000 + random.span(mean: 200_000_000)) {
@@ -128,7 +131,8 @@ extension Cluster {
             retrier.unacknowledged.remove(at: place)
         case .failed(.duplicateSequence), .failed(.staleProducerEpoch):
             broke(Violation(.producerOrder, "\(retrier.name(of: batch)) was refused: \(outcome)"))
-        case .failed(.outOfOrderSequence) where place == 0 && isLatest:
+        case .failed(.outOfOrderSequence) where place == 0 && isLatest,
+            .failed(.unknownProducer) where place == 0 && isLatest:
             // What came before is acknowledged, so every leader has it. One that was voted out and has not heard of
             // it may lack it.
             broke(Violation(.producerOrder, "\(retrier.name(of: batch)) is next, and was refused: \(outcome)"))

@@ -97,7 +97,12 @@ final class TestNode {
         return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    var openFiles: Int {
-        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process?.pid ?? 0)/fd").count) ?? 0
+    var openSockets: Int {
+        let folder = "/proc/\(process?.pid ?? 0)/fd"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.count { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: folder + "/" + name)
+            return target?.hasPrefix("socket:") ?? false
+        }
     }
 }

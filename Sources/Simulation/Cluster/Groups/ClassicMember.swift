@@ -133,6 +133,10 @@ final class ClassicMember: GroupMember {
         case .unknownMemberID:
             id = ""
             generation = -1
+        // Its session ended, and an administrator deleted the group that was left empty.
+        case .groupIDNotFound where world.deletedGroups.contains(group):
+            id = ""
+            generation = -1
         case .illegalGeneration: generation = -1
         case .rebalanceInProgress: break
         case .fencedInstanceID:

@@ -138,7 +138,8 @@ extension Cluster {
                 let position = member.positions[number]
                 return "\(number) at \(position?.next ?? -1), committed \(position?.committed ?? -1)"
             }
-            lines += "\n    \(member.client.name) in \(member.epoch): \(places)"
+            let whether = member.isUp ? "" : ", which is down"
+            lines += "\n    \(member.client.name) in \(member.epoch)\(whether): \(places)"
         }
         return lines + "\n    the logs end at \((0..<climate.partitions).map { consensus[$0].committedOffset })"
     }

@@ -121,6 +121,10 @@ final class ConsumerMember: GroupMember {
         case .unknownMemberID, .fencedMemberEpoch:
             outside()
             rejoinLater()
+        // Its session ended, and an administrator deleted the group that was left empty.
+        case .groupIDNotFound where world.deletedGroups.contains(group):
+            outside()
+            rejoinLater()
         // The next heartbeat tells the new epoch.
         case .staleMemberEpoch: break
         // The process that went by its name before has not been given up yet.

@@ -28,6 +28,10 @@ class GroupMember {
     /// Counts starts.
     private(set) var life = 0
     private(set) var isUp = false
+    /// It was told to stop, and is not gone yet: a pause can keep it for long.
+    private var isStopping = false
+    /// It was told to start while it was stopping.
+    private var startsAgain = false
     private(set) var pausedUntil: UInt64 = 0
     private var coordinator: Int?
     private(set) var positions: [Int32: Position] = [:]
@@ -62,8 +66,12 @@ class GroupMember {
 
     // MARK: - Life
 
+    /// Starts it; what is on its way out starts again once it is gone, as under a supervisor.
     func start() {
-        guard !isUp else { return }
+        guard !isUp else {
+            startsAgain = isStopping
+            return
+        }
         isUp = true
         life += 1
         pausedUntil = 0
@@ -78,17 +86,23 @@ class GroupMember {
         guard isUp else { return }
         cluster.say("\(client.name) ends")
         isUp = false
+        isStopping = false
         life += 1
         forgetPositions()
         coordinator = nil
         isCommitting = false
         isFetchingOffsets = false
         for place in client.connections.indices { world.breakConnection(of: client, to: place) }
+        guard startsAgain else { return }
+        startsAgain = false
+        cluster.schedule(after: backoff) { self.start() }
     }
 
     /// It says goodbye, and ends soon whether or not it was heard.
     func stop() {
         guard isUp else { return }
+        isStopping = true
+        startsAgain = false
         commit { [self] in
             leave()
             after(60_000_000) { self.crash() }
@@ -261,6 +275,9 @@ class GroupMember {
             case .unknownMemberID, .illegalGeneration, .rebalanceInProgress, .fencedInstanceID, .staleMemberEpoch,
                 .fencedMemberEpoch:
                 refusal = answer.error
+            case .groupIDNotFound where world.deletedGroups.contains(group): refusal = answer.error
+            // The coordinator's node has not heard yet that the topic has grown: the next commit has it again.
+            case .unknownTopicOrPartition where climate.expands: break
             default: surprised(by: answer.error, to: "a commit")
             }
         }

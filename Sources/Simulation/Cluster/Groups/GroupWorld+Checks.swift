@@ -16,10 +16,12 @@ extension GroupWorld {
                 isExplicit: exchange.isExplicit, time: cluster.now)
         }
         switch exchange.request {
-        case .deleteGroup: checks.forget(group)
+        case .deleteGroup:
+            deletedGroups.insert(exchange.group)
+            checks.forget(group)
         case .consumerGroupHeartbeat(let request):
             let owned = request.memberEpoch < 0 ? [] : request.topicPartitions?.flatMap(\.partitions)
-            checks.heard(request.memberID, of: group, owned: owned, time: cluster.now)
+            if let owned { checks.said(request.memberID, of: group, owned: owned) }
         default: break
         }
     }
@@ -195,6 +197,7 @@ extension GroupWorld {
             checks.gone(request.memberID, of: group)
             return
         }
+        checks.heard(request.memberID, of: group, time: exchange.arrived ?? 0)
         checks.joined(membership(exchange, request.memberID, response.memberEpoch))
         checks.told(epoch: response.memberEpoch, to: request.memberID, of: group, time: cluster.now)
         guard let assignment = response.assignment else { return }

@@ -17,6 +17,8 @@ final class GroupWorld {
     private(set) var admins: [GroupAdmin] = []
     /// How many partitions of the topic the cluster knows of by now.
     var visiblePartitions: Int
+    /// The groups that somebody has asked to delete.
+    var deletedGroups: Set<Int> = []
     var forgery: GroupForgery
     /// What no coordinator has answered yet, by number.
     private var exchanges: [Int: Exchange] = [:]
