@@ -120,11 +120,12 @@ taken=0
 "$godwit" bench takeover --topic takeover --partitions 100 --replication-factor 1 --offsets 100000 --runs "$takeovers" \
     --json >"$work/takeover" || taken=$?
 
-# As the coordinator wishes first, then at a pace of their own: how soon members hear of anything is up to that.
+# At a pace of their own, and as the coordinator wishes: how soon members hear of anything is up to that.
 note "members: 1,000 in one group"
 "$godwit" topic create members --partitions 1000 --replication-factor 1 >/dev/null
-"$godwit" bench members --topic members --members 1000 --json >"$work/members"
-"$godwit" bench members --topic members --members 1000 --heartbeat 1s --json >"$work/members-1s"
+# (A coordinator that moves in between ends such a run: its figures are then missing.)
+"$godwit" bench members --topic members --members 1000 --heartbeat 1s --json >"$work/members-1s" || taken=$?
+"$godwit" bench members --topic members --members 1000 --json >"$work/members" || taken=$?
 
 section() {
     echo "## $(date -u +%Y-%m-%d), $(nproc) cores, $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)"
@@ -156,7 +157,7 @@ section() {
     echo "| loaded: resident MB, largest node | | $(largest "${loaded_memory[@]}") |"
     if [ "$failed" -ne 0 ] || [ "$taken" -ne 0 ]; then
         echo
-        echo "The failover runs ended with exit code $failed, the takeover runs with $taken."
+        echo "The failover runs ended with exit code $failed, the takeovers or the large groups with $taken."
     fi
 }
 

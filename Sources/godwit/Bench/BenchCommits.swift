@@ -53,6 +53,7 @@ struct BenchCommits: AsyncParsableCommand {
             }
             let coordinators = try await Coordinators(client)
             defer { coordinators.close() }
+            try await coordinators.waitUntilBalanced(client, patience: connection.timeout)
             // Groups are spread over the nodes: of several times as many, those of the first one's coordinator.
             let names = (0..<(groups * 8)).map { "bench-commits-\($0)" }
             let found = try await coordinators.find(names, patience: connection.timeout)

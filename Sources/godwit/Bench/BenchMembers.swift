@@ -52,6 +52,7 @@ struct BenchMembers: AsyncParsableCommand {
             let name = group ?? "bench-members-\(UInt32.random(in: 0 ... .max))"
             let coordinators = try await Coordinators(client)
             defer { coordinators.close() }
+            try await coordinators.waitUntilBalanced(client, patience: connection.timeout)
             let found = try await coordinators.find([name], patience: connection.timeout)
             let address = try coordinators.line(to: found[name] ?? -1).address
             let lines = (0..<connections).map { _ in RequestLine(client, to: address) }
@@ -64,6 +65,9 @@ struct BenchMembers: AsyncParsableCommand {
                 let joined = try await load.join(patience: patience)
                 var results: [MemberLoad.Effects] = []
                 for run in 1...runs {
+                    // At any moment of the members' round: the end of the last settling is always the same one.
+                    let pace = heartbeat?.nanoseconds ?? Int64(load.interval) * 1_000_000
+                    try await Task.sleep(for: .nanoseconds(Int64.random(in: 0...max(0, pace))))
                     let leaving = await load.owner(after: run * members / (runs + 1))
                     results.append(try await load.leave(leaving, patience: patience))
                     _ = try await load.rejoin(leaving, patience: patience)

@@ -41,6 +41,20 @@ struct Coordinators {
         }
     }
 
+    /// Waits until each partition of `__consumer_offsets` is led by its first replica, so that no coordinator moves
+    /// while something is measured. Goes on when that does not come about in time.
+    func waitUntilBalanced(_ client: KafkaClient, patience: Span) async throws {
+        let start = monotonicSeconds()
+        // Asking for any group makes the topic.
+        _ = try await find(["balanced"], patience: patience)
+        while monotonicSeconds() - start < max(60, patience.seconds) {
+            let topic = try? await client.admin.describeTopics(["__consumer_offsets"]).first
+            if let topic, topic.partitions.allSatisfy({ $0.leader != nil && $0.leader == $0.replicas.first }) { return }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        Terminal.note("Leadership of __consumer_offsets is not balanced yet; a coordinator may move meanwhile.")
+    }
+
     private func ask(_ groups: [String]) async throws -> [String: Int32] {
         guard let line = lines.first?.line else { throw ClientError.noBroker(tried: []) }
         let answer = try await line.ask(Self.request(groups))

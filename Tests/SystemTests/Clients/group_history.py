@@ -167,26 +167,40 @@ def summary(history, log, verdict):
     }
 
 
-def committed(admin, args):
-    from confluent_kafka import ConsumerGroupTopicPartitions
-    (future,) = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(args.group)], request_timeout=5).values()
-    return {each.partition: each.offset for each in future.result().topic_partitions
-            if each.topic == args.topic and each.error is None and each.offset >= 0}
+class Committed:
+    """Asks for the group's committed offsets; of kafka-python, whose questions outlive the death of whom they ask.
 
+    While nodes die, librdkafka's administrative client now and then ends the whole process (2.16.1: a null pointer in
+    its main thread).
+    """
 
-def admin_client(args):
-    from confluent_kafka.admin import AdminClient
-    return AdminClient({"bootstrap.servers": args.bootstrap, "log_level": 2, "reconnect.backoff.max.ms": 500})
+    def __init__(self, args):
+        self.args, self.admin = args, None
+
+    def ask(self):
+        from kafka import KafkaAdminClient
+        try:
+            if self.admin is None:
+                self.admin = KafkaAdminClient(
+                    bootstrap_servers=self.args.bootstrap.split(","), request_timeout_ms=3000)
+            found = self.admin.list_group_offsets({self.args.group: None})[self.args.group]
+        except Exception:
+            # The next question looks for the coordinator anew.
+            admin, self.admin = self.admin, None
+            if admin is not None:
+                admin.close()
+            raise
+        return {place.partition: each.offset for place, each in found.items()
+                if place.topic == self.args.topic and each.offset >= 0}
 
 
 def watch(args, stop):
-    admin = admin_client(args)
+    committed = Committed(args)
     with open(args.history, "w", encoding="utf-8") as file:
         while not stop.wait(0.1):
             began = time.monotonic_ns() // 1000
             try:
-                offsets = committed(admin, args)
+                offsets = committed.ask()
             except Exception:  # the coordinator is on its way
                 continue
             ended = time.monotonic_ns() // 1000
@@ -196,16 +210,14 @@ def watch(args, stop):
 
 
 def settle(args):
-    # kafka-python for the ends: while leaders change, librdkafka's look for them now and then ends the whole process
-    # (get_watermark_offsets and list_offsets of 2.16.1: a null pointer in its main thread).
     from kafka import KafkaConsumer, TopicPartition
-    admin, deadline, seen = admin_client(args), time.monotonic() + args.seconds, ""
+    committed, deadline, seen = Committed(args), time.monotonic() + args.seconds, ""
     reader = KafkaConsumer(bootstrap_servers=args.bootstrap.split(","))
     places = [TopicPartition(args.topic, number) for number in range(args.partitions)]
     while time.monotonic() < deadline:
         try:
             ends = {place.partition: end for place, end in reader.end_offsets(places).items()}
-            now = committed(admin, args)
+            now = committed.ask()
             seen = f"committed {sorted(now.items())} of {sorted(ends.items())}"
             if len(ends) == args.partitions and all(now.get(number, 0) >= end for number, end in ends.items()):
                 return
