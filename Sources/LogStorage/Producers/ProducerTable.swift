@@ -93,8 +93,8 @@ public enum ProducerVerdict: Hashable, Sendable {
 ///
 /// Every entry is noted in log order; what a truncation cuts is taken back by `undo`. What is forgotten, by age or for
 /// want of room, makes its producer begin anew, with the next epoch (KIP-360). Kafka since 2.5 lets whoever is unknown
-/// go on with any sequence number; then a batch that overtakes the first one, refused a moment before by who was not the
-/// leader yet, is stored, and the first one never can be. The simulation finds that in one of a hundred runs.
+/// go on with any sequence number; then a batch that overtakes the first one, refused a moment before by who was not
+/// the leader yet, is stored, and the first one never can be. The simulation finds that in one of a hundred runs.
 public struct ProducerTable: Hashable, Sendable {
     /// How many batches of a producer are remembered, Kafka's number of requests in flight.
     public static let window = 5

@@ -89,6 +89,14 @@ final class TestCluster {
         var words = ["topic", "create", name, "--partitions", "\(partitions)", "--replication-factor", "\(replicas)"]
         for (name, value) in configs.sorted(by: { $0.key < $1.key }) { words += ["--config", "\(name)=\(value)"] }
         _ = try godwit(words)
+        // The node that was asked knows of it; a client may meet one that has not heard yet, and kcat gives up then.
+        for node in nodes where node.isRunning {
+            try wait(for: "node \(node.id) to know of \(name)", lookingEvery: 20) {
+                let child = try place.start(["kcat", "-b", node.address, "-L", "-t", name])
+                let code = try child.waitForEnd(upTo: 30)
+                return code == 0 && !child.outputText.contains("Unknown topic")
+            }
+        }
     }
 
     /// The node that leads a partition, once there is one among those that run.
