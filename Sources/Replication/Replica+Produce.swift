@@ -62,6 +62,29 @@ extension Replica {
         }
     }
 
+    /// Appends records that the cluster writes for itself, such as a group's or the metadata's.
+    ///
+    /// Only the loss of leadership ends the wait: to give up earlier would leave it open what is in force.
+    ///
+    /// - Parameters:
+    ///   - builder: holds at least one record; it is empty afterwards.
+    ///   - limit: the largest batch that can be read back, in bytes. A larger one is a broken invariant.
+    ///   - completion: as of `produce`.
+    public func produceOwn(
+        _ builder: inout BatchBuilder, limit: Int = EntryHead.maximumTotalSize,
+        completion: @escaping (ProduceOutcome) -> Void
+    ) {
+        let limits = BatchLimits(maximumSize: limit)
+        guard let batch = try? builder.finish(),
+            let head = try? BatchValidator.validate(produced: batch, limits: limits).first
+        else {
+            preconditionFailure("our own records make a valid batch")
+        }
+        produce(
+            batch, head: head, acknowledgement: .all(minimumInSync: 1), stampsTime: false,
+            deadline: Moment(nanoseconds: .max), completion: completion)
+    }
+
     /// Gives a retry its original's answer, once that is committed. A leader knows the producers of its whole log, so
     /// the original may be an earlier leader's.
     private func answerRetry(

@@ -80,16 +80,7 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         var builder = BatchBuilder()
         builder.append(
             key: nil, value: ByteBuffer(bytes: command.encode()), headers: [], timestamp: shard.environment.wallClock)
-        let limits = BatchLimits(maximumSize: Self.commandLimit)
-        guard let batch = try? builder.finish(codec: .none),
-            let head = try? BatchValidator.validate(produced: batch, limits: limits).first
-        else {
-            preconditionFailure("a batch of one record can always be built")
-        }
-        let never = Moment(nanoseconds: .max)
-        replica.produce(
-            batch, head: head, acknowledgement: .all(minimumInSync: 1), stampsTime: false, deadline: never
-        ) { outcome in
+        replica.produceOwn(&builder, limit: Self.commandLimit) { outcome in
             switch outcome {
             // Commits are answered before they are applied, so the result is still to come.
             case .stored(let baseOffset, _, _): self.proposals[baseOffset] = done

@@ -220,17 +220,7 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
     }
 
     private func append(_ builder: inout BatchBuilder, through count: UInt64) {
-        let limits = BatchLimits(maximumSize: EntryHead.maximumTotalSize)
-        guard let batch = try? builder.finish(),
-            let head = try? BatchValidator.validate(produced: batch, limits: limits).first
-        else {
-            preconditionFailure("our own records make a valid batch")
-        }
-        // Only the loss of leadership ends this wait: to give up earlier would leave it open what is in force.
-        let never = Moment(nanoseconds: .max)
-        replica.produce(
-            batch, head: head, acknowledgement: .all(minimumInSync: 1), stampsTime: false, deadline: never
-        ) { [weak self] outcome in
+        replica.produceOwn(&builder) { [weak self] outcome in
             switch outcome {
             case .stored: self?.committed(through: count)
             case .failed: self?.close()
