@@ -91,7 +91,7 @@ import Testing
             .changeGroupConfigs("orders", [ConfigChange(name: "consumer.session.timeout.ms", value: "50000")]))
         let set = try described(node, .group, "orders")
         #expect(set.configs.map(\.name) == ["consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"])
-        #expect(set.configs.map(\.value) == ["5000", "50000"])
+        #expect(set.configs.map(\.value) == ["2000", "50000"])
         #expect(set.configs.map(\.source) == [.builtInDefault, .dynamicGroup])
     }
 
