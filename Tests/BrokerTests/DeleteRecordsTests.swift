@@ -64,6 +64,10 @@ import Testing
         let node = try filled()
         try node.topic("table", configs: [("cleanup.policy", "compact")])
         try node.topic("both", configs: [("cleanup.policy", "compact,delete")])
+        try node.topic("__consumer_offsets", configs: [("cleanup.policy", "compact")])
+        #expect(try answer(node, request(0, of: "__consumer_offsets")).error == .invalidTopic)
+        #expect(
+            try answer(node, request(0, of: "__consumer_offsets", partition: 7)).error == .unknownTopicOrPartition)
         #expect(try answer(node, request(11)).error == .offsetOutOfRange)
         #expect(try answer(node, request(-2)).error == .offsetOutOfRange)
         #expect(try answer(node, request(0, of: "nothing")).error == .unknownTopicOrPartition)
