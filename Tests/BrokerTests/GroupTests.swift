@@ -124,8 +124,8 @@ import Testing
         #expect(answer.groups[0].topics.first?.partitions.first?.committedOffset == 45)
     }
 
-    /// What was last in the log has been cleaned away, so that its last record lies before its end (T-K24, KAFKA-9065: the
-    /// loading never came to an end).
+    /// What was last in the log has been cleaned away, so that its last record lies before its end (T-K24, KAFKA-9065:
+    /// the loading never came to an end).
     @Test func aCoordinatorIsLoadedFromALogWhoseTailWasCleanedAway() throws {
         let node = try OneNode(cleaner: CleanerSettings(interval: 100_000_000, keySeed: (1, 2)))
         try node.topic("events", partitions: 2)
