@@ -104,7 +104,8 @@ public enum NodeError: Error, CustomStringConvertible {
         case .directory(let failure): "\(failure)"
         case .storage(let detail): detail
         case .notAVoter(let id):
-            "node \(id.rawValue) is not among cluster.voters; add \(id.rawValue)@host:port there on every node"
+            "node \(id.rawValue) is not among cluster.voters, the nodes that form the cluster; to join a cluster that "
+                + "runs already, give cluster.seeds instead"
         case .listen(let what, let address, let reason):
             "cannot listen for \(what) on \(address): \(reason); is another node running there?"
         }

@@ -9,7 +9,7 @@ public import RaftCore
 //     frame    length u32 (of what follows) · kind u8 · body
 //     1 hello        version u16 · cluster u128 (0 = not known) · node u32 · directory u64 u64 · shard u32
 //                    · flags u8 (1 heartbeat lane, 2 fresh)
-//     2 hello reply  as hello · refusal u8 (0 = admitted)
+//     2 hello reply  as hello · refusal u8 (0 = admitted, 128 = as a guest)
 //     3 letters      letter…                      to the end of the frame
 //     4 leaders      (group · term varint · node varint)…
 //     5 forward      id u64 · kind u8 · bytes     to the end of the frame
@@ -63,6 +63,8 @@ public struct HelloReply: Hashable, Sendable {
         /// The node was known with another data directory.
         case otherDirectory = 5
         case stopping = 6
+        /// The node was taken out of the cluster, with the data directory that it has.
+        case removed = 7
 
         public var description: String {
             switch self {
@@ -72,6 +74,7 @@ public struct HelloReply: Hashable, Sendable {
             case .unknownNode: "it does not know this node"
             case .otherDirectory: "it knows this node with another data directory"
             case .stopping: "it is stopping"
+            case .removed: "this node was removed from the cluster"
             }
         }
     }
@@ -80,10 +83,17 @@ public struct HelloReply: Hashable, Sendable {
     public var hello: Hello
     /// `nil` admits.
     public var refusal: Refusal?
+    /// Admits one that the cluster does not know yet: it may ask to be taken in, and nothing else.
+    public var isGuest: Bool
 
-    public init(_ hello: Hello, refusal: Refusal? = nil) {
+    /// The byte that admits a guest, where others say why they refuse.
+    static let guestCode: UInt8 = 0x80
+
+    public init(_ hello: Hello, refusal: Refusal? = nil, isGuest: Bool = false) {
+        precondition(refusal == nil || !isGuest, "who is refused is no guest")
         self.hello = hello
         self.refusal = refusal
+        self.isGuest = isGuest
     }
 }
 

@@ -141,6 +141,7 @@ struct PeerReader {
     mutating func helloReply() throws(PeerWireError) -> HelloReply {
         let hello = try hello()
         let code: UInt8 = try integer()
+        if code == HelloReply.guestCode { return HelloReply(hello, isGuest: true) }
         let refusal = HelloReply.Refusal(rawValue: code)
         guard code == 0 || refusal != nil else { throw .outOfRange(field: "a refusal") }
         return HelloReply(hello, refusal: refusal)

@@ -58,7 +58,7 @@ public struct PeerWriter: Sendable {
     public mutating func add(_ reply: HelloReply) {
         begin(FrameKind.helloReply)
         write(reply.hello)
-        head.writeInteger(reply.refusal?.rawValue ?? 0)
+        head.writeInteger(reply.refusal?.rawValue ?? (reply.isGuest ? HelloReply.guestCode : 0))
         grow(by: 1)
         close()
     }

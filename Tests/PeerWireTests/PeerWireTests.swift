@@ -37,6 +37,7 @@ import Testing
     static let frames: [PeerFrame] =
         [
             .hello(hello), .helloReply(HelloReply(hello)), .helloReply(HelloReply(hello, refusal: .otherCluster)),
+            .helloReply(HelloReply(hello, isGuest: true)),
             .hello(
                 Hello(
                     cluster: nil, node: NodeID(0), directory: .zero, shard: 0, lane: .bulk, fresh: false)),
@@ -85,7 +86,7 @@ import Testing
     }
 
     @Test func refusalsKeepTheirNumbers() {
-        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...6))
+        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...7))
     }
 
     @Test(arguments: frames)
@@ -101,7 +102,7 @@ import Testing
         let read = try Self.read(Self.bytes(of: Self.frames))
         // Letters that follow each other came together in one frame.
         #expect(Self.letters(in: read) == Self.letters(in: Self.frames))
-        #expect(read.count == 9)
+        #expect(read.count == 10)
     }
 
     @Test func largePayloadsAreNotCopied() throws {
