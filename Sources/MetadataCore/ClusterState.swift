@@ -28,6 +28,8 @@ public struct ClusterState: Hashable, Sendable {
     public internal(set) var drainingNodes: [NodeID] = []
     /// The nodes that have left for good, the latest last. Only so many are remembered.
     public internal(set) var removedNodes: [RemovedNode] = []
+    /// Who shall or shall not vote in the metadata group, ascending in id. Others may or may not.
+    public internal(set) var voterWishes: [WishedVoter] = []
     /// Whether the controller is evening out replicas over the nodes.
     public internal(set) var isRebalancing = false
     /// How many partitions are being moved.
@@ -58,6 +60,13 @@ public struct ClusterState: Hashable, Sendable {
     public func state(of node: NodeID) -> NodeState? {
         guard self.node(node) != nil else { return nil }
         return drainingNodes.contains(node) ? .draining : .active
+    }
+
+    public func isDraining(_ node: NodeID) -> Bool { drainingNodes.contains(node) }
+
+    /// Whether a node with this data directory left for good.
+    public func wasRemoved(_ node: NodeID, directory: DirectoryID) -> Bool {
+        removedNodes.contains(RemovedNode(id: node, directory: directory))
     }
 
     public func topic(_ id: TopicID) -> Topic? { topics[id] }

@@ -37,6 +37,7 @@ extension ClusterState {
         case .completeReassignment(let partition, let voters): return complete(partition, voters)
         case .setNodeState(let node, let state): return set(state, of: node)
         case .removeNode(let node): return remove(node)
+        case .wishVoter(let node, let wish): return note(wish, of: node)
         case .setRebalancing(let isWanted):
             guard isRebalancing != isWanted else { return .nothing }
             isRebalancing = isWanted
@@ -76,7 +77,7 @@ extension ClusterState {
     }
 
     private mutating func register(_ node: NodeRegistration, at offset: Offset) -> MetadataChange {
-        guard !removedNodes.contains(RemovedNode(id: node.id, directory: node.directory)) else {
+        guard !wasRemoved(node.id, directory: node.directory) else {
             return .refused(.nodeWasRemoved(node.id))
         }
         let at = nodes.firstPosition { $0.id >= node.id }

@@ -66,10 +66,22 @@ extension ClusterState {
         guard kept == 0 else { return .refused(.nodeKeepsReplicas(id, count: kept)) }
         nodes.removeAll { $0.id == id }
         drainingNodes.removeAll { $0 == id }
+        voterWishes.removeAll { $0.id == id }
         directoriesSince[id] = nil
         removedNodes.append(RemovedNode(id: id, directory: node.directory))
         if removedNodes.count > MetadataBounds.removedNodes { removedNodes.removeFirst() }
         return .nodeRemoved(node)
+    }
+
+    mutating func note(_ wish: VoterWish?, of id: NodeID) -> MetadataChange {
+        guard node(id) != nil else { return .refused(.unknownNode(id)) }
+        guard voterWishes.first(where: { $0.id == id })?.wish != wish else { return .nothing }
+        voterWishes.removeAll { $0.id == id }
+        if let wish {
+            voterWishes.insert(
+                WishedVoter(id: id, wish: wish), at: voterWishes.firstPosition { $0.id >= id })
+        }
+        return .voterWished(id, wish)
     }
 
     // MARK: - In a snapshot
@@ -96,6 +108,11 @@ extension ClusterState {
             writer.fixed(removed.directory.low)
         }
         writer.byte(isRebalancing ? 1 : 0)
+        writer.count(voterWishes.count)
+        for voter in voterWishes {
+            writer.node(voter.id)
+            writer.byte(voter.wish.rawValue)
+        }
     }
 
     mutating func readMoves(from reader: inout MetadataReader) throws(MetadataDecodingError) {
@@ -130,6 +147,13 @@ extension ClusterState {
             removedNodes.append(RemovedNode(id: id, directory: directory))
         }
         isRebalancing = try reader.flag("a wish for balance")
+        for _ in 0..<(try reader.count(of: 2, max: MetadataBounds.nodes, "the count of wished voters")) {
+            let id = try reader.node()
+            guard node(id) != nil, voterWishes.last.map({ $0.id < id }) ?? true,
+                let wish = VoterWish(rawValue: try reader.byte())
+            else { throw .malformed("the wished voters") }
+            voterWishes.append(WishedVoter(id: id, wish: wish))
+        }
         guard snapshotNeedsMoves, clusterID != nil else { throw .malformed("the count of moved partitions") }
     }
 

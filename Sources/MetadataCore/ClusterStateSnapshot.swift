@@ -59,7 +59,7 @@ extension ClusterState {
 
     /// Whether there is something that only version 4 can say.
     var snapshotNeedsMoves: Bool {
-        !drainingNodes.isEmpty || !removedNodes.isEmpty || isRebalancing
+        !drainingNodes.isEmpty || !removedNodes.isEmpty || isRebalancing || !voterWishes.isEmpty
             || allTopics.contains { !$0.partitions.allSatisfy(\.isPlain) }
     }
 

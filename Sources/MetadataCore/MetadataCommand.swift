@@ -29,6 +29,8 @@ public enum MetadataCommand: Hashable, Sendable {
     case removeNode(NodeID)
     /// Has the controller even out replicas over the nodes, or stop doing so.
     case setRebalancing(Bool)
+    /// Somebody wants a node to vote in the metadata group, or not to; `nil` takes that back.
+    case wishVoter(NodeID, VoterWish?)
 }
 
 /// A topic that is to be.
@@ -81,6 +83,7 @@ public enum MetadataChange: Hashable, Sendable {
     case nodeStateChanged(NodeID, NodeState)
     case nodeRemoved(NodeRegistration)
     case rebalancingChanged(Bool)
+    case voterWished(NodeID, VoterWish?)
     /// The state said so already: a proposal came twice.
     case nothing
     /// The offset lies before the state's end: a log is being read again after a snapshot.

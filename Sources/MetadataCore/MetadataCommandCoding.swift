@@ -19,6 +19,7 @@ extension MetadataCommand {
         case setNodeState = 21
         case removeNode = 22
         case setRebalancing = 23
+        case wishVoter = 24
     }
 
     /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
@@ -88,6 +89,10 @@ extension MetadataCommand {
         case .setRebalancing(let isWanted):
             writer.byte(Kind.setRebalancing.rawValue)
             writer.byte(isWanted ? 1 : 0)
+        case .wishVoter(let node, let wish):
+            writer.byte(Kind.wishVoter.rawValue)
+            writer.node(node)
+            writer.byte(wish?.rawValue ?? 0)
         }
         return writer.bytes
     }
@@ -142,6 +147,12 @@ extension MetadataCommand {
             self = .removeNode(try reader.node())
         case .setRebalancing:
             self = .setRebalancing(try reader.flag("a wish for balance"))
+        case .wishVoter:
+            let node = try reader.node()
+            let raw = try reader.byte()
+            let wish = VoterWish(rawValue: raw)
+            guard wish != nil || raw == 0 else { throw .malformed("a wish for a voter") }
+            self = .wishVoter(node, wish)
         }
         try reader.finish()
     }

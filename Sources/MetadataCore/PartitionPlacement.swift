@@ -102,6 +102,23 @@ public enum NodeState: UInt8, Hashable, Sendable {
     case draining = 1
 }
 
+/// What somebody has asked a node to be in the metadata group, by hand.
+public enum VoterWish: UInt8, Hashable, Sendable {
+    case voter = 1
+    case observer = 2
+}
+
+/// A node and what it was asked to be.
+public struct WishedVoter: Hashable, Sendable {
+    public let id: NodeID
+    public let wish: VoterWish
+
+    public init(id: NodeID, wish: VoterWish) {
+        self.id = id
+        self.wish = wish
+    }
+}
+
 /// A node that left for good: its data directory may not come back, its id may with another one.
 public struct RemovedNode: Hashable, Sendable {
     public let id: NodeID

@@ -39,7 +39,7 @@ import Testing
     @Test func noiseNeverTraps() {
         var random = SeededRandom(seed: 1)
         for _ in 0..<20_000 {
-            let kind = UInt8.random(in: 0...24, using: &random)
+            let kind = UInt8.random(in: 0...25, using: &random)
             let noise = (0..<Int.random(in: 0..<60, using: &random)).map { _ in
                 UInt8(truncatingIfNeeded: random.next() >> UInt64.random(in: 0...63, using: &random))
             }

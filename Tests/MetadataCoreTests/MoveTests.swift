@@ -157,6 +157,19 @@ import Testing
         #expect(state.removedNodes.first?.directory.high == 6 && state.removedNodes.last?.directory.high == 1_005)
     }
 
+    @Test func whoShallVoteIsRememberedUntilItIsTakenBackOrTheNodeLeaves() {
+        var state = Self.state()
+        #expect(state.apply(.wishVoter(NodeID(5), .voter)) == .voterWished(NodeID(5), .voter))
+        #expect(state.apply(.wishVoter(NodeID(5), .voter)) == .nothing)
+        #expect(state.apply(.wishVoter(NodeID(9), .voter)) == .refused(.unknownNode(NodeID(9))))
+        state.apply(.wishVoter(NodeID(4), .observer))
+        #expect(state.voterWishes.map(\.id) == nodes(4, 5) && state.voterWishes.map(\.wish) == [.observer, .voter])
+        #expect(state.apply(.wishVoter(NodeID(4), nil)) == .voterWished(NodeID(4), nil))
+        #expect(state.apply(.wishVoter(NodeID(4), nil)) == .nothing)
+        state.apply(.removeNode(NodeID(5)))
+        #expect(state.voterWishes.isEmpty)
+    }
+
     // MARK: - Snapshots
 
     private static func busy() -> ClusterState {
@@ -169,6 +182,7 @@ import Testing
         state.apply(.registerNode(registration(7)))
         state.apply(.removeNode(NodeID(7)))
         state.apply(.setRebalancing(true))
+        state.apply(.wishVoter(NodeID(3), .observer))
         return state
     }
 
@@ -202,7 +216,7 @@ import Testing
         for command in [
             MetadataCommand.reassign([move(1, 0, [4, 5, 6])]), .setNodeState(NodeID(1), .draining),
             .setRebalancing(true),
-            .removeNode(NodeID(6)),
+            .removeNode(NodeID(6)), .wishVoter(NodeID(1), .voter),
         ] {
             var changed = state
             changed.apply(command)

@@ -84,6 +84,7 @@ extension ClusterState {
         clusterID == other.clusterID && nodes == other.nodes && allTopics == other.allTopics
             && partitionCount == other.partitionCount && drainingNodes == other.drainingNodes
             && removedNodes == other.removedNodes && isRebalancing == other.isRebalancing
+            && voterWishes == other.voterWishes
     }
 }
 
@@ -108,6 +109,8 @@ let sampleCommands: [MetadataCommand] = [
     .setNodeState(NodeID(300), .active),
     .removeNode(NodeID(4)),
     .setRebalancing(true),
+    .wishVoter(NodeID(300), .voter),
+    .wishVoter(NodeID(1), nil),
 ]
 
 /// A history drawn from a seed, in which commands clash now and then.
@@ -131,6 +134,7 @@ func history(seed: UInt64, length: Int = 80) -> [MetadataCommand] {
         case 12:
             commands.append(.setNodeState(NodeID(nodes[0]), Bool.random(using: &random) ? .draining : .active))
             commands.append(.setRebalancing(Bool.random(using: &random)))
+            commands.append(.wishVoter(NodeID(nodes[1]), [nil, .voter, .observer][Int(id % 3)]))
         case 13: commands.append(.removeNode(NodeID(nodes[0])))
         case 0: commands.append(.formCluster(ClusterID(high: id, low: 0)))
         case 1:
