@@ -67,7 +67,9 @@ extension ErrorCode {
                 switch refusal {
                 case .topicAlreadyExists: .topicAlreadyExists
                 case .topicNameCollides: .invalidTopic
-                case .unknownTopic: .unknownTopicOrPartition
+                case .unknownTopic, .unknownPartition: .unknownTopicOrPartition
+                case .noReassignmentInProgress: .noReassignmentInProgress
+                case .votersNotWanted, .nodeKeepsReplicas, .nodeWasRemoved: .invalidRequest
                 case .partitionCountChanged: .invalidPartitions
                 case .tooManyConfigs: .policyViolation
                 case .clusterAlreadyFormed, .clusterNotFormed, .topicIDInUse, .unknownNode, .invalidPlacement,
