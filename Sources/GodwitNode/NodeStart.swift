@@ -35,7 +35,9 @@ struct NodeStart {
     }
 
     func run() async throws -> Node {
-        guard settings.isVoter else { throw NodeError.notAVoter(settings.node.id) }
+        guard settings.isVoter || !settings.cluster.seeds.isEmpty else {
+            throw NodeError.notAVoter(settings.node.id)
+        }
         let directory = try openDirectory()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: shards)
         let threads = NIOThreadPool(numberOfThreads: settings.storage.threads)
@@ -46,12 +48,13 @@ struct NodeStart {
             let cells = try await makeCells(on: group, threads: threads, directory: directory, journals: journals)
             try await settle(cells, directory)
             let peers = try await listenForPeers(group, cells, directory)
-            try await waitForMetadata(cells)
+            // A node that is to join has to make itself known first, and for that to listen for clients.
+            if !isNewcomer(directory) { try await waitForMetadata(cells) }
             let kafka = try await listenForClients(group, cells)
             try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
             return Node(
                 settings: settings, group: group, threads: threads, cells: cells, kafka: kafka, peers: peers,
-                directory: directory, logger: logger)
+                directory: directory, farewells: try await farewells(cells), logger: logger)
         } catch {
             try? await threads.shutdownGracefully()
             try? await group.shutdownGracefully()
@@ -63,10 +66,27 @@ struct NodeStart {
         do throws(DataDirectory.Failure) {
             let directory = try DataDirectory(settings.node.data, node: settings.node.id, shards: shards, files: files)
             try directory.makeFolders()
+            try rememberFounders(directory)
             return directory
         } catch {
             throw .directory(error)
         }
+    }
+
+    /// Keeps for good who forms the cluster: what the configuration says at the first start.
+    private func rememberFounders(_ directory: DataDirectory) throws(DataDirectory.Failure) {
+        let configured = settings.voters.map(\.id)
+        guard let stored = directory.identity.founders else {
+            return try directory.update { $0.founders = configured }
+        }
+        guard !configured.isEmpty, Set(stored) != Set(configured) else { return }
+        logger.warning(
+            "cluster.voters is not what this node began with; only addresses are taken from it",
+            metadata: ["began": "\(stored.map(\.rawValue))", "now": "\(configured.map(\.rawValue))"])
+    }
+
+    private func isNewcomer(_ directory: DataDirectory) -> Bool {
+        directory.identity.cluster == nil && directory.identity.founders?.isEmpty ?? false
     }
 
     // MARK: - Cells
@@ -103,6 +123,7 @@ struct NodeStart {
         let links = PeerLinks(
             loop: loop, shard: index, identity: identity, limits: PeerLimits(), logger: logger,
             connected: { way.cell?.peerConnected($0) }, lost: { way.cell?.peerLost($0) })
+        links.refused = { refusal, hello in way.cell?.refused(refusal, by: hello) }
         let environment = NodeEnvironment(
             node: settings.node.id, loop: loop, threads: threads, links: links, logger: logger)
         let shard = Shard(settings: shardSettings, environment: environment, journal: journal)
@@ -114,14 +135,10 @@ struct NodeStart {
 
     /// Lets the cells know each other, opens the metadata group on shard 0 and begins to tick.
     private func settle(_ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory) async throws {
-        let snapshots = MetadataSnapshotFile(in: directory.metadata, files: files)
-        let restored: MetadataSnapshot?
-        do {
-            restored = try snapshots.read()
-        } catch {
-            throw NodeError.storage("\(directory.metadata)/snapshot cannot be read: \(error)")
-        }
         guard let home = cells.first else { preconditionFailure("a node has at least one shard") }
+        let now = try await home.eventLoop.submit { home.value.environment.wallClock }.get()
+        let restored = try MetadataRecovery(in: directory.metadata, files: files, logger: logger)
+            .restore(hasPeers: directory.identity.founders != [settings.node.id], now: now)
         let peers = ControllerResidence<NodeEnvironment>.voterEndpoints(settings)
         var ports: [ShardPort<NodeEnvironment>] = []
         for cell in cells {
@@ -163,6 +180,16 @@ struct NodeStart {
         try await home.eventLoop.submit {
             home.value.residence?.introduce(registration, listening: peers)
         }.get()
+    }
+
+    /// Where the node says that it was removed from its cluster.
+    private func farewells(_ cells: [NIOLoopBound<ShardCell>]) async throws -> AsyncStream<String> {
+        let (farewells, continuation) = AsyncStream.makeStream(of: String.self)
+        guard let home = cells.first else { return farewells }
+        try await home.eventLoop.submit {
+            home.value.residence?.onFarewell { continuation.yield($0) }
+        }.get()
+        return farewells
     }
 
     /// How long clients are kept waiting for the cluster's metadata at most. A node that finds no majority lets them

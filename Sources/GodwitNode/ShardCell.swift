@@ -4,7 +4,7 @@ package import Broker
 package import LogModel
 import MetadataCore
 package import NIOCore
-import PeerWire
+package import PeerWire
 package import Replication
 import Transport
 
@@ -108,6 +108,12 @@ package final class NodeCell<Environment: CellEnvironment> {
     package func acceptedConnectionLost(from peer: NodeID) {
         links.acceptedConnectionLost(from: peer)
         if !links.isConnected(peer) { shard.peerLost(peer) }
+    }
+
+    /// A peer says that it does not admit this node. Only those of its own cluster have a say in that.
+    package func refused(_ refusal: HelloReply.Refusal, by hello: Hello) {
+        guard let cluster = links.identity.cluster, hello.cluster == cluster else { return }
+        residence?.refused(refusal)
     }
 
     // MARK: - The end

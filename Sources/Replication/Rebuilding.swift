@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Disk
+package import Disk
 import LogModel
 import LogStorage
 import RaftCore
@@ -15,7 +15,7 @@ import RaftCore
 /// So it follows, stores and answers like any other, but neither votes nor stands until its disk holds everything that
 /// a leader of the current term knows to be committed. That it is not so far yet must outlast a restart: a file beside
 /// the log's directory says it, made durable before the directory is.
-struct Rebuilding {
+package struct Rebuilding {
     private let file: String
     private let parent: String
 
@@ -34,6 +34,17 @@ struct Rebuilding {
         try marker.synchronize()
         try files.synchronizeDirectory(parent)
         return true
+    }
+
+    /// Gives up the log in `directory`, which is of no use by itself: from the next start on it is lost, and is fetched
+    /// from the peers. Durable when it returns; may be done again after a crash in the middle.
+    package static func discard<Files: FileSystem>(_ directory: String, in files: Files) throws(DiskError) {
+        let rebuilding = Rebuilding(directory)
+        let marker = try files.open(rebuilding.file, .createOrOpen)
+        try marker.synchronize()
+        try files.synchronizeDirectory(rebuilding.parent)
+        try files.removeTree(directory)
+        try files.synchronizeDirectory(rebuilding.parent)
     }
 
     func end<Files: FileSystem>(in files: Files) throws(DiskError) {

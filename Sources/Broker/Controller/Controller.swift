@@ -34,10 +34,17 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     private let publish: (_ state: ClusterState, _ deleted: Topic?) -> Void
     /// Told of each block of producer ids that is given to a node, on shard 0's loop.
     public var producerIDsAllocated: (ProducerIDBlock, ProducerIDClaim) -> Void = { _, _ in }
+    /// Told when this node comes to lead the metadata group, or does no longer.
+    public var leadershipMoved: (_ isLeader: Bool) -> Void = { _ in }
+    /// Nodes that are being registered.
+    var joining: Set<NodeID> = []
     /// Draws what must be drawn: ids of topics and of the cluster.
     private let drawID: () -> TopicID
     private var appliedSinceSnapshot = 0
     private var snapshotUnderWay = false
+    /// The nodes have changed since the last snapshot began. A node that starts finds its peers by it, so it does not
+    /// wait until there are enough commands.
+    private var nodesChanged = false
     /// Counts the snapshots taken over from a leader.
     private var installs = 0
 
@@ -106,6 +113,10 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
             case .topicDeleted(let topic):
                 publish(state, topic)
                 done?(.success(()))
+            case .nodeRegistered, .nodeRemoved:
+                nodesChanged = true
+                publish(state, nil)
+                done?(.success(()))
             default:
                 publish(state, nil)
                 done?(.success(()))
@@ -115,8 +126,10 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
             done?(.failure(.unreadable(error)))
         }
         appliedSinceSnapshot += 1
-        if appliedSinceSnapshot >= Self.snapshotInterval { writeSnapshot() }
+        if isSnapshotDue { writeSnapshot() }
     }
+
+    private var isSnapshotDue: Bool { nodesChanged || appliedSinceSnapshot >= Self.snapshotInterval }
 
     /// The largest command, unpacked: a topic of some hundred thousand partitions.
     private static var commandLimit: Int { 64 << 20 }
@@ -135,6 +148,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
 
     public func install(_ bytes: ByteBuffer, at anchor: LogAnchor) throws {
         let snapshot = try MetadataSnapshot(decoding: bytes)
+        // A state never goes back: what an older one does not know yet would pass for deleted.
+        guard snapshot.nextOffset > nextOffset || state.clusterID == nil else { return }
         try snapshots.stage(bytes, by: .leader)
         try snapshots.adopt(from: .leader)
         installs += 1
@@ -144,6 +159,7 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     }
 
     public func leadershipChanged(isLeader: Bool, term: Term) {
+        defer { leadershipMoved(isLeader) }
         guard !isLeader else { return }
         let lost = proposals
         proposals = [:]
@@ -155,12 +171,14 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         guard !snapshotUnderWay, let replica else { return }
         snapshotUnderWay = true
         appliedSinceSnapshot = 0
+        nodesChanged = false
         let bytes = snapshot()
         let file = snapshots
         let covered = nextOffset
         let before = installs
         shard.environment.submit({ Result { () throws(DiskError) in try file.stage(bytes, by: .own) } }) { result in
             self.snapshotUnderWay = false
+            defer { if self.isSnapshotDue { self.writeSnapshot() } }
             // A leader's snapshot that came meanwhile is newer than this one and must not be replaced by it.
             guard self.installs == before else { return }
             do throws(DiskError) {

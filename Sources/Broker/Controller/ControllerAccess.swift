@@ -26,6 +26,8 @@ public enum ControllerRequest: Sendable {
     case kafka(ByteBuffer)
     /// A command, to be answered with one byte: 1 when it is in force.
     case command(MetadataCommand)
+    /// A node wants to belong to the cluster, or says something new of itself; to be answered with a `JoinAnswer`.
+    case join(NodeRegistration)
 
     /// The client id of requests that a node makes for itself. Brokers pass clients' requests on without any, so it
     /// cannot be claimed.
@@ -33,6 +35,7 @@ public enum ControllerRequest: Sendable {
 
     private static let kafkaKind: UInt8 = 1
     private static let commandKind: UInt8 = 2
+    private static let joinKind: UInt8 = 3
 
     public func encoded() -> ByteBuffer {
         var bytes = ByteBuffer()
@@ -43,6 +46,9 @@ public enum ControllerRequest: Sendable {
         case .command(let command):
             bytes.writeInteger(Self.commandKind)
             bytes.writeBytes(command.encode())
+        case .join(let node):
+            bytes.writeInteger(Self.joinKind)
+            bytes.writeBytes(MetadataCommand.registerNode(node).encode())
         }
         return bytes
     }
@@ -55,6 +61,11 @@ public enum ControllerRequest: Sendable {
         case Self.commandKind:
             guard let command = try? MetadataCommand(decoding: Array(bytes.readableBytesView)) else { return nil }
             self = .command(command)
+        case Self.joinKind:
+            guard case .registerNode(let node)? = try? MetadataCommand(decoding: Array(bytes.readableBytesView)) else {
+                return nil
+            }
+            self = .join(node)
         default: return nil
         }
     }
