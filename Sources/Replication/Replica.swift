@@ -18,8 +18,10 @@ public final class Replica<Environment: ShardEnvironment> {
     unowned let shard: Shard<Environment>
     let state: (any ReplicatedState)?
 
+    /// What can be relied upon of this copy and of the disk below it.
+    public internal(set) var health = ReplicaHealth.sound
     /// Why this replica has stopped, when it has. A stopped replica neither votes, stores nor serves.
-    public internal(set) var stopped: String?
+    public var stopped: String? { health.stopReason }
 
     /// Whether this replica has no vote yet because its log was lost: see `Rebuilding`.
     public internal(set) var isRebuilding: Bool
@@ -245,7 +247,7 @@ public final class Replica<Environment: ShardEnvironment> {
     /// restart the node, which re-reads and checks the log.
     public func stop(_ reason: String) {
         guard stopped == nil else { return }
-        stopped = reason
+        health = .halted(reason: reason)
         heldLetters.removeAll()
         failWaitingProduces(.storageFailed)
         failWaitingTrims(.storageFailed)

@@ -113,7 +113,7 @@ public final class Shard<Environment: ShardEnvironment> {
         replica.failWaitingTrims(.unknownPartition)
         replica.notifyWatchers()
         journal.forget(partition)
-        replica.stopped = "deleted"
+        replica.health = .halted(reason: "deleted")
         if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
