@@ -120,7 +120,7 @@ final class ShardCell {
         shard.handOver()
         let peers = links.connectedPeers
         return shard.allReplicas.count { replica in
-            replica.isLeader && replica.assignment.replicas.contains { peers.contains($0) }
+            replica.isLeader && replica.members.voters.contains { peers.contains($0) }
         }
     }
 
