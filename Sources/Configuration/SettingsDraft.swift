@@ -108,7 +108,8 @@ struct SettingsDraft {
         switch (settings.cluster.voters.isEmpty, settings.cluster.seeds.isEmpty) {
         case (false, false):
             return complaint(
-                seeds, "cluster.seeds is for a node that joins a cluster, cluster.voters for those that form one: give one")
+                seeds,
+                "cluster.seeds is for a node that joins a cluster, cluster.voters for those that form one: give one")
         case (true, true):
             if let place = voters { return complaint(place, "cluster.voters must name at least one node") }
             if let place = seeds { return complaint(place, "cluster.seeds must name at least one address") }

@@ -46,7 +46,7 @@ extension ControllerResidence {
     private static var driftPatience: UInt64 { 2_000_000_000 }
     /// How soon it is asked again after one who could not answer, who refused, and who took this node in.
     private static var pauseAfterNoAnswer: UInt64 { 100_000_000 }
-    private static var pauseAfterRefusal: UInt64 { 1_000_000_000 }
+    private static var pauseAfterRefusal: UInt64 { 5_000_000_000 }
     private static var pauseAfterAdmission: UInt64 { 1_000_000_000 }
     /// How soon the log is told the same again.
     private static var silence: UInt64 { 30_000_000_000 }
@@ -119,14 +119,26 @@ extension ControllerResidence {
             home.links.ask(seed: endpoint, request, patience: Self.seedPatience) { outcome in
                 switch outcome {
                 case .success(let bytes): self.heard(bytes, from: "\(endpoint)")
-                // One seed may be this very node.
-                case .failure(.refused(.sameNode)): self.heard(.later("it has this node's id"), from: "\(endpoint)")
-                case .failure(.refused(let refusal)):
-                    self.heard(.refused("\(refusal)"), from: "\(endpoint)")
-                    self.refused(refusal)
+                case .failure(.refused(let refusal, let hello)): self.heard(refusal, by: hello, at: endpoint)
                 case .failure(let failure): self.heard(.later("it \(failure)"), from: "\(endpoint)")
                 }
             }
+        }
+    }
+
+    private func heard(_ refusal: HelloReply.Refusal, by hello: Hello, at endpoint: PeerEndpoint) {
+        let number = settings.node.id.rawValue
+        switch refusal {
+        case .sameNode where hello.directory == directory.identity.directory:
+            heard(.later("it is this node itself"), from: "\(endpoint)")
+        case .sameNode, .otherDirectory:
+            heard(
+                .refused(
+                    "there is a node \(number), which runs on another data directory: give this one another node.id, or "
+                        + "remove the other first (godwit cluster decommission \(number))"), from: "\(endpoint)")
+        default:
+            heard(.refused("\(refusal)"), from: "\(endpoint)")
+            if refusal == .removed { refused(refusal) }
         }
     }
 
@@ -241,7 +253,8 @@ extension ControllerResidence {
         guard let leader = reachableLeader else {
             return reply(JoinAnswer.later("\(own) knows of no controller").encoded())
         }
-        home.links.forward(ControllerRequest.join(node).encoded(), to: leader, timeout: Self.forwardTimeout) { outcome in
+        let request = ControllerRequest.join(node).encoded()
+        home.links.forward(request, to: leader, timeout: Self.forwardTimeout) { outcome in
             guard case .success(let bytes) = outcome, let answer = JoinAnswer(decoding: bytes) else {
                 return reply(JoinAnswer.later("\(own) had no answer from the controller").encoded())
             }

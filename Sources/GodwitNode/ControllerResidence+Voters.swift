@@ -102,7 +102,8 @@ extension ControllerResidence {
         logger.notice(
             "the metadata gets other voters",
             metadata: [
-                "from": "\(present.map(\.rawValue))", "to": "\(step.voters.map(\.rawValue))", "reason": "\(step.reason)",
+                "from": "\(present.map(\.rawValue))", "to": "\(step.voters.map(\.rawValue))",
+                "reason": "\(step.reason)",
             ])
         return step.voters
     }

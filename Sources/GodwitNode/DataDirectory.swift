@@ -159,7 +159,8 @@ public final class DataDirectory: Sendable {
         else { throw .damaged(path: path) }
         return Identity(
             node: NodeID(node), directory: directory, cluster: fields["cluster"].flatMap { TopicID(hex: $0) },
-            shards: shards, founders: try fields["founders"].map { (text) throws(Failure) in try Self.nodes(text, path) })
+            shards: shards,
+            founders: try fields["founders"].map { (text) throws(Failure) in try Self.nodes(text, path) })
     }
 
     /// A joined node's list is a dash.

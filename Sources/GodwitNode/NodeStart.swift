@@ -48,10 +48,7 @@ struct NodeStart {
             let cells = try await makeCells(on: group, threads: threads, directory: directory, journals: journals)
             try await settle(cells, directory)
             let peers = try await listenForPeers(group, cells, directory)
-            // A node that is to join has to make itself known first, and for that to listen for clients.
-            if !isNewcomer(directory) { try await waitForMetadata(cells) }
-            let kafka = try await listenForClients(group, cells)
-            try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
+            let kafka = try await letClientsIn(group, cells, directory, peers)
             return Node(
                 settings: settings, group: group, threads: threads, cells: cells, kafka: kafka, peers: peers,
                 directory: directory, farewells: try await farewells(cells), logger: logger)
@@ -60,6 +57,24 @@ struct NodeStart {
             try? await group.shutdownGracefully()
             throw error
         }
+    }
+
+    /// The cluster gets to know this node before clients do, unless it is only by listening that the node learns where
+    /// clients will find it.
+    private func letClientsIn(
+        _ group: MultiThreadedEventLoopGroup, _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory,
+        _ peers: PeerListener
+    ) async throws -> KafkaListener {
+        let port = Int(settings.kafka.advertised.port)
+        guard port == 0 else {
+            try await register(cells, directory, kafkaPort: port, peers: peers)
+            try await waitForMetadata(cells, patience: isNewcomer(directory) ? nil : Self.metadataPatience)
+            return try await listenForClients(group, cells)
+        }
+        if !isNewcomer(directory) { try await waitForMetadata(cells, patience: Self.metadataPatience) }
+        let kafka = try await listenForClients(group, cells)
+        try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
+        return kafka
     }
 
     private func openDirectory() throws(NodeError) -> DataDirectory {
@@ -199,14 +214,19 @@ struct NodeStart {
 
     /// Waits until this node knows what the cluster has agreed on, so that no client is told that its topic does not
     /// exist because the node has just come back.
-    private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>]) async throws {
+    ///
+    /// - Parameter patience: for how many nanoseconds; `nil` for a node that belongs to no cluster yet, and so has
+    ///   nothing to tell anybody.
+    private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>], patience: UInt64?) async throws {
         guard let home = cells.first else { return }
-        for round in 0..<Self.metadataPatience / Self.metadataPoll {
+        for round in 0..<(patience ?? .max) / Self.metadataPoll {
             let isInformed = try await home.eventLoop.submit {
-                home.value.shard.replica(.metadata)?.isInformed ?? false
+                let cell = home.value
+                return cell.shard.replica(.metadata)?.isInformed ?? false
+                    && (patience != nil || cell.links.identity.cluster != nil)
             }.get()
             if isInformed { break }
-            if round == 200 { logger.notice("waiting for a leader of the metadata group before clients are let in") }
+            if round == 200, patience != nil { logger.notice("waiting for a leader of the metadata group before clients are let in") }
             try await Task.sleep(nanoseconds: Self.metadataPoll)
         }
         // What was applied is on its way to the other loops; it is there when these turns have run.

@@ -5,6 +5,7 @@ package import LogModel
 import MetadataCore
 package import NIOCore
 package import PeerWire
+import RaftCore
 package import Replication
 import Transport
 

@@ -92,10 +92,10 @@ extension VoterPlan.Candidate {
     }
 
     /// Whether it may have a vote, were it only there.
-    var isFit: Bool { isRegistered && !isDraining && wish != .observer }
+    var isFit: Bool { !isDraining && wish != .observer }
 
     fileprivate func isHealthy(_ plan: VoterPlan, now: Moment) -> Bool {
-        guard isFit, case .connected(let since) = contact else { return false }
+        guard isFit, isRegistered, case .connected(let since) = contact else { return false }
         return now.nanoseconds(since: since) >= plan.settling
     }
 

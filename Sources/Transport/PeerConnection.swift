@@ -178,7 +178,7 @@ final class PeerConnection {
         switch standing(of: hello) {
         case .refused(let refusal):
             say(refusal, lane: hello.lane, shard: hello.shard)
-            return close(reason: "\(hello.node) was refused: to it, \(refusal)")
+            return close(reason: Self.account(of: refusal, hello))
         case .guest:
             guard turn.guests.enter() else { return close(reason: "too many nodes ask to be taken in") }
             isGuest = true
@@ -234,10 +234,20 @@ final class PeerConnection {
         }
     }
 
+    private static func account(of refusal: HelloReply.Refusal, _ hello: Hello) -> String {
+        switch refusal {
+        case .removed: "\(hello.node) was refused, because it was removed from the cluster"
+        case .otherDirectory:
+            "a second \(hello.node) was refused: it has another data directory than the one that is connected"
+        case .sameNode: "a second \(hello.node) was refused, because that is this node"
+        default: "\(hello.node) was refused: to it, \(refusal)"
+        }
+    }
+
     private func dismiss(_ refusal: HelloReply.Refusal) {
         guard let admitted else { return }
         say(refusal, lane: admitted.lane, shard: admitted.shard)
-        close(reason: "\(admitted.node) was refused: to it, \(refusal)")
+        close(reason: Self.account(of: refusal, admitted))
     }
 
     private func say(_ refusal: HelloReply.Refusal?, lane: PeerLane, shard: UInt32) {

@@ -6,7 +6,7 @@ public import PeerWire
 /// Why a seed gave no answer.
 public enum SeedFailure: Error, Hashable, Sendable, CustomStringConvertible {
     /// It says why it does not even hear this node.
-    case refused(HelloReply.Refusal)
+    case refused(HelloReply.Refusal, by: Hello)
     /// It took the request and would not answer it.
     case unanswered
     /// What happened to the connection, as the end of a sentence about the seed.
@@ -15,7 +15,7 @@ public enum SeedFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .refused(let refusal): "refuses this node: \(refusal)"
+        case .refused(let refusal, _): "refuses this node: \(refusal)"
         case .unanswered: "does not answer this"
         case .broken(let reason): reason
         case .timedOut: "does not answer in time"
@@ -66,7 +66,7 @@ final class SeedCall: LaneOwner {
     }
 
     func ended(_ lane: DialedLane, _ end: LaneEnd) {
-        finish(.failure(end.refusal.map { .refused($0.reason) } ?? .broken(end.reason)))
+        finish(.failure(end.refusal.map { .refused($0.reason, by: $0.hello) } ?? .broken(end.reason)))
     }
 
     private func finish(_ result: Result<ByteBuffer, SeedFailure>) {

@@ -194,7 +194,9 @@ import Testing
     @Test func moreThanSevenNodesCanFormACluster() throws {
         let texts = (1...101).map { "\($0)@h:\($0)" }
         #expect(try Setting.clusterVoters.parse(texts.joined(separator: ",")).count == 101)
-        #expect(throws: SettingError.self) { try Setting.clusterVoters.parse((texts + ["102@h:102"]).joined(separator: ",")) }
+        #expect(throws: SettingError.self) {
+            try Setting.clusterVoters.parse((texts + ["102@h:102"]).joined(separator: ","))
+        }
     }
 
     @Test func peersAreToldTheMostSpecificAddress() {

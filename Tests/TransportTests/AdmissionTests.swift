@@ -245,7 +245,11 @@ import Testing
         }
         try await links.ask(port: silent.port, patience: .milliseconds(50))
         await links.seen.reaches { $0.seedAnswers.count == 4 }
-        let expected: [SeedFailure] = [.refused(.removed), .unanswered, .refused(.otherCluster), .timedOut]
+        let (own, other) = (identity(2), identity(2, cluster: TopicID(high: 8, low: 8)))
+        let expected: [SeedFailure] = [
+            .refused(.removed, by: own.hello(shard: 0, lane: .bulk)), .unanswered,
+            .refused(.otherCluster, by: other.hello(shard: 0, lane: .bulk)), .timedOut,
+        ]
         #expect(links.seen.value.seedAnswers == expected.map { .failure($0) })
         let nobody = refusing.boundPort
         for listener in [refusing, unwilling, foreign] { await listener.close() }
