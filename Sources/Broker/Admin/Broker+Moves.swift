@@ -134,10 +134,36 @@ extension Broker {
             move.error = .notLeaderOrFollower
             return move
         }
-        let members = replica.raft.members
+        let members = replica.members
         move.logBytes = replica.log.size.rawValue
         move.voters = members.voters.map(\.rawValue)
+        move.outgoing = members.outgoing.map(\.rawValue)
+        guard let under = replica.move else { return move }
+        move.phase = under.phase.name
+        move.reason = under.description
+        move.sinceMilliseconds = Int64(environment.now.nanoseconds(since: under.since) / 1_000_000)
+        let start = replica.log.start.position.end
+        move.replicas = under.newcomers.map { newcomer in
+            var answer = DescribeMovesResponse.Replica()
+            answer.id = newcomer.node.rawValue
+            answer.match = newcomer.match.rawValue
+            answer.start = start.rawValue
+            answer.end = newcomer.end.rawValue
+            return answer
+        }
         return move
+    }
+}
+
+extension MembershipMove.Phase {
+    /// As `godwit cluster moves` shows it.
+    fileprivate var name: String {
+        switch self {
+        case .catchingUp: "catching up"
+        case .joining: "joining"
+        case .leaving: "leaving"
+        case .handingOver: "handing over"
+        }
     }
 }
 

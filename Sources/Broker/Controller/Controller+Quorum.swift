@@ -190,7 +190,7 @@ extension Controller {
     private func answerWaitingVoters() {
         guard !waitingVoters.isEmpty, let replica else { return }
         let now = shard.environment.now
-        let members = replica.settledMembers
+        let members = replica.membersCommitted
         var left: [VoterWait] = []
         for wait in waitingVoters {
             if let members, members.voters.contains(wait.node) == wait.shallVote {
