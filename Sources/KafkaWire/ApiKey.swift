@@ -106,6 +106,9 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let describeMoves = Self(rawValue: 10_001)
     public static let balanceCluster = Self(rawValue: 10_002)
 
+    /// Whether only Godwit serves it. Such APIs are not advertised.
+    public var isGodwitsOwn: Bool { rawValue >= Self.explainGroup.rawValue }
+
     /// The name in Kafka's documentation, or the bare number.
     public var description: String {
         switch self {
