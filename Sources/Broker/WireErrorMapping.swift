@@ -55,6 +55,7 @@ extension ErrorCode {
             case .invalidConfig: .invalidConfig
             case .policyViolation: .policyViolation
             case .invalidRequest: .invalidRequest
+            case .noReassignmentInProgress: .noReassignmentInProgress
             }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Broker
-import LogModel
+package import LogModel
 package import Logging
 package import MetadataCore
 package import NIOCore
@@ -87,6 +87,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
     func tick() {
         retryWaiting()
         producerIDs.tick(now: now)
+        if !isStopping { controller.pace(usable: usableNodes, perNode: Self.movesPerNode) }
         introduceNode()
         if !clusterExists { considerNewCluster() }
         keepVoters()
@@ -284,16 +285,51 @@ package final class ControllerResidence<Environment: CellEnvironment> {
 
     private var isOverdue: Bool { waiting.contains { $0.deadline <= now } }
 
+    /// In how many moves one node takes part at a time: what it copies must not starve its clients.
+    private static var movesPerNode: Int { 4 }
+
+    private var usableNodes: [NodeID] { ([settings.node.id] + home.links.connectedPeers).sorted() }
+
     private var planningContext: PlanningContext {
         PlanningContext(
-            settings: settings.topics, defaults: TopicDefaults(settings),
-            usable: ([settings.node.id] + home.links.connectedPeers).sorted(), seed: random.next())
+            settings: settings.topics, defaults: TopicDefaults(settings), usable: usableNodes, seed: random.next())
+    }
+
+    // MARK: - Moves
+
+    /// A move has come to its end: the controller shall know. What is not in force afterwards is told again.
+    func conclude(_ partition: PartitionID, _ voters: [NodeID], done: @escaping () -> Void) {
+        guard !isStopping, submit(.completeReassignment(partition, voters), done: { _ in done() }) else {
+            return done()
+        }
+    }
+
+    /// Has a partition's leader, wherever it is, hand over to another replica.
+    func transferLeadership(of partition: PartitionID, from leader: NodeID, to heir: NodeID) {
+        guard !isStopping else { return }
+        guard leader != settings.node.id else { return handOver(partition, to: heir) }
+        guard home.links.isConnected(leader) else { return }
+        home.links.forward(
+            ControllerRequest.transfer(partition, to: heir).encoded(), to: leader, timeout: Self.forwardTimeout
+        ) { _ in }
+    }
+
+    private func handOver(_ partition: PartitionID, to heir: NodeID) {
+        guard !cells.isEmpty else { return }
+        let cell = cells[partition.shard(of: cells.count)]
+        cell.eventLoop.execute { cell.value.shard.transferLeadership(of: partition, to: heir) }
     }
 
     /// Answers another node's request if this one leads the metadata group; empty bytes say that it does not.
     package func answer(forwarded bytes: ByteBuffer, reply: @escaping (ByteBuffer) -> Void) {
-        guard let request = ControllerRequest(decoding: bytes), controller.isLeader else { return reply(ByteBuffer()) }
+        guard let request = ControllerRequest(decoding: bytes) else { return reply(ByteBuffer()) }
+        if case .transfer(let partition, let heir) = request {
+            handOver(partition, to: heir)
+            return reply(ByteBuffer(bytes: [1]))
+        }
+        guard controller.isLeader else { return reply(ByteBuffer()) }
         switch request {
+        case .transfer: break
         case .kafka(let frame):
             controller.answer(frame, in: planningContext) { reply($0 ?? ByteBuffer()) }
         case .command(let command):
@@ -335,5 +371,10 @@ package final class ResidenceAccess<Environment: CellEnvironment>: ControllerAcc
             guard let residence = home.value.residence else { return loop.execute { bound.value(nil) } }
             residence.producerID { id in loop.execute { bound.value(id) } }
         }
+    }
+
+    package func transferLeadership(of partition: PartitionID, from leader: NodeID, to heir: NodeID) {
+        let home = home
+        home.eventLoop.execute { home.value.residence?.transferLeadership(of: partition, from: leader, to: heir) }
     }
 }

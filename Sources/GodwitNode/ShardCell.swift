@@ -23,6 +23,9 @@ package final class NodeCell<Environment: CellEnvironment> {
     /// All cells of the node, this one included.
     private var cells: [NIOLoopBound<NodeCell>] = []
     private var learnt: [Leadership] = []
+    /// What the cluster's state last turned into here.
+    var hosting: Hosting?
+    var moves = MoveDesk()
 
     package init(index: Int, environment: Environment, shard: Shard<Environment>, broker: Broker<Environment>) {
         self.index = index
@@ -48,6 +51,7 @@ package final class NodeCell<Environment: CellEnvironment> {
         broker.tick()
         residence?.tick()
         let now = environment.now
+        if moves.look(at: now) { lookAfterMoves(now: now) }
         environment.wake(at: shard.nextTick(after: now))
         if let next = broker.nextTick { environment.wake(at: next) }
         if residence?.isImpatient == true { environment.wake(at: now.advanced(byNanoseconds: Self.impatience)) }
@@ -83,6 +87,26 @@ package final class NodeCell<Environment: CellEnvironment> {
     package func note(_ news: [Leadership]) {
         broker.update { view in
             for leadership in news { view.note(leadership.partition, term: leadership.term, leader: leadership.leader) }
+        }
+    }
+
+    // MARK: - Moves
+
+    private func lookAfterMoves(now: Moment) {
+        guard !shard.isStopping, let home = cells.first else { return }
+        let state = broker.view.cluster
+        for (partition, voters) in moves.finished(on: shard, of: state) {
+            let bound = NIOLoopBound(self, eventLoop: loop)
+            let loop = loop
+            home.eventLoop.execute {
+                let answered: () -> Void = { loop.execute { bound.value.moves.answered(partition) } }
+                guard let residence = home.value.residence else { return answered() }
+                residence.conclude(partition, voters, done: answered)
+            }
+        }
+        for partition in moves.released(on: shard, now: now) {
+            moves.forget(partition)
+            hosting?.letGo(of: partition, on: self)
         }
     }
 

@@ -138,6 +138,8 @@ public struct RaftNode: Sendable {
 
     public var term: Term { hardState.term }
     public var isLeader: Bool { role == .leader }
+    /// When the leader that is followed was last heard.
+    public var leaderLastHeard: Moment? { leaderHeardAt }
     /// The position of the last entry of the own log.
     public var lastEntry: LogPosition { log.last }
     public var durable: LogIndex { log.durable }

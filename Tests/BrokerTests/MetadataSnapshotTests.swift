@@ -189,7 +189,7 @@ import Testing
             return
         }
         #expect(node == Self.node(4, "d"))
-        var forged = ByteBuffer(bytes: [3])
+        var forged = ByteBuffer(bytes: [4])
         forged.writeBytes(MetadataCommand.removeNode(NodeID(1)).encode())
         #expect(ControllerRequest(decoding: forged) == nil, "only a registration asks to join")
     }

@@ -29,6 +29,13 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     public private(set) var state: ClusterState
     /// Records below are in `state`.
     public private(set) var nextOffset: Offset
+    /// When the members of the metadata group were last seen to have all of its log.
+    var caughtUp: [NodeID: Timestamp] = [:]
+    /// Changes of its voters that somebody waits for.
+    var waitingVoters: [VoterWait] = []
+    /// A proposal about moves is under way.
+    var isPacing = false
+    var nextPace: Moment?
     private var proposals: [Offset: (Result<Void, ProposalFailure>) -> Void] = [:]
     /// Told each new state and the topic that went with it, if one did, on shard 0's loop.
     private let publish: (_ state: ClusterState, _ deleted: Topic?) -> Void
@@ -163,6 +170,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         guard !isLeader else { return }
         let lost = proposals
         proposals = [:]
+        caughtUp = [:]
+        failWaitingVoters()
         for offset in lost.keys.sorted() { lost[offset]?(.failure(.notController)) }
     }
 
