@@ -118,6 +118,12 @@ let package = Package(
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
                 "LogStorage", "Replication", "Broker", nioCore, nioEmbedded,
             ]),
+        tests(
+            "GodwitNodeTests",
+            [
+                "LogModel", "Settings", "RaftCore", "MetadataCore", "Disk", "LogStorage", "Replication", "Broker",
+                "GodwitNode", "RecordBatches", nioCore, logging,
+            ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),
         tests("SimulationTests", ["LogModel", "RaftCore", "Replication", "Disk", "Simulation"]),

@@ -61,7 +61,7 @@ extension ControllerResidence {
 
     /// Sees to it that the cluster knows this node as it is, and this node the others.
     func introduceNode() {
-        guard !isStopping, !joining.isAsking, let registration else { return }
+        guard !isStopping, !joining.isAsking, !isDismissed, let registration else { return }
         let now = now
         noteWhetherInformed(now)
         joining.isKnown = controller.state.node(registration.id) == registration && !isAdrift(now)

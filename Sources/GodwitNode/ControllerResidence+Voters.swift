@@ -15,6 +15,8 @@ struct VoterKeeping {
     private var contacts: [NodeID: VoterPlan.Contact] = [:]
     /// When the next look is due.
     var nextLook: Moment
+    /// What the log was told last.
+    var told: VoterPlan.Step?
     /// A node is being taken out of the cluster.
     var isRemoving = false
 
@@ -97,8 +99,11 @@ extension ControllerResidence {
                 wish: wishes[id], contact: voters.contact(of: id, own: own))
         }
         guard let step = voters.plan.next(present: present, leader: own, nodes: candidates, now: now) else {
+            voters.told = nil
             return present
         }
+        guard voters.told != step else { return step.voters }
+        voters.told = step
         logger.notice(
             "the metadata gets other voters",
             metadata: [

@@ -157,6 +157,9 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         if let farewell { hear(farewell) }
     }
 
+    /// Whether the cluster has removed this node.
+    var isDismissed: Bool { farewell != nil }
+
     func sayFarewell(_ reason: String) {
         guard farewell == nil else { return }
         farewell = reason
