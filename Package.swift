@@ -11,6 +11,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
+    // Coverage marks and whims (`LogModel.Mark`); a release build of tests is given the same by scripts/shell.sh.
+    .define("MARKS", .when(configuration: .debug)),
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -115,6 +117,12 @@ let package = Package(
             [
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
                 "LogStorage", "Replication", "Broker", nioCore, nioEmbedded,
+            ]),
+        tests(
+            "GodwitNodeTests",
+            [
+                "LogModel", "Settings", "RaftCore", "MetadataCore", "Disk", "LogStorage", "Replication", "Broker",
+                "GodwitNode", "RecordBatches", nioCore, logging,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),

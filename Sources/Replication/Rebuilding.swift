@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Disk
+package import Disk
 import LogModel
 import LogStorage
 import RaftCore
@@ -12,10 +12,15 @@ import RaftCore
 ///     b           1 2 3   ──▶  b's disk is replaced, a dies, and b and c elect c: 3 is lost
 ///     c           1 2
 ///
-/// So it follows, stores and answers like any other, but neither votes nor stands until its disk holds everything that
-/// a leader of the current term knows to be committed. That it is not so far yet must outlast a restart: a file beside
-/// the log's directory says it, made durable before the directory is.
-struct Rebuilding {
+/// So it follows and stores like any other, but neither votes nor stands until its leader says that its disk holds
+/// everything that was ever committed; its acknowledgements say that it is being rebuilt, and the leader counts them
+/// only once it is certain that no later leader can have had this replica's promise: see `RaftNode.judgeMemory`. That
+/// it is not so far yet must outlast a restart: a file beside the log's directory says it, made durable before the
+/// directory is.
+///
+/// A replica that was not there when the group was founded is taken for one that has lost its log: it may have been a
+/// member before, and then promised something.
+package struct Rebuilding {
     private let file: String
     private let parent: String
 
@@ -26,14 +31,27 @@ struct Rebuilding {
 
     /// Whether the replica is being rebuilt, or begins to be: no log is there, where one should be.
     func isUnderWay<Files: FileSystem>(
-        _ assignment: ReplicaAssignment, in files: Files
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files
     ) throws(DiskError) -> Bool {
         if try files.exists(file) { return true }
-        guard assignment.mayHaveForgotten, try !files.exists(assignment.directory) else { return false }
+        guard assignment.mayHaveForgotten || !assignment.founders.contains(node),
+            try !files.exists(assignment.directory)
+        else { return false }
         let marker = try files.open(file, .createOrOpen)
         try marker.synchronize()
         try files.synchronizeDirectory(parent)
         return true
+    }
+
+    /// Gives up the log in `directory`, which is of no use by itself: from the next start on it is lost, and is fetched
+    /// from the peers. Durable when it returns; may be done again after a crash in the middle.
+    package static func discard<Files: FileSystem>(_ directory: String, in files: Files) throws(DiskError) {
+        let rebuilding = Rebuilding(directory)
+        let marker = try files.open(rebuilding.file, .createOrOpen)
+        try marker.synchronize()
+        try files.synchronizeDirectory(rebuilding.parent)
+        try files.removeTree(directory)
+        try files.synchronizeDirectory(rebuilding.parent)
     }
 
     func end<Files: FileSystem>(in files: Files) throws(DiskError) {
@@ -44,25 +62,17 @@ struct Rebuilding {
 }
 
 extension Replica {
-    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, and one that is
-    /// being stopped does not stand.
-    ///
-    /// Of two voters the other one has everything that was ever committed, so it may be voted for.
+    /// Whether this replica has no vote yet because its log was lost.
+    public var isRebuilding: Bool { raft.isRebuilding }
+
+    /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        guard isRebuilding || shard.isStopping else { return false }
+        guard shard.isStopping else { return false }
         switch message {
-        case .preVote, .vote: return isOwn || (isRebuilding && raft.members.voters.count > 2)
+        case .preVote, .vote: return isOwn
         case .timeoutNow: return !isOwn
         default: return false
         }
-    }
-
-    /// Ends the rebuilding once the disk holds everything committed up to an entry of the leader's own term: an
-    /// earlier leader's commits all lie below it (raft paper §5.4).
-    func endRebuildingIfCaughtUp() {
-        guard isRebuilding, !endsRebuilding, raft.leader != shard.settings.node, isInformed else { return }
-        guard log.durable >= raft.commit else { return }
-        endRebuilding()
     }
 
     /// Whether a leader is known, and all that was committed before its term is known to be.
@@ -73,7 +83,8 @@ extension Replica {
         return term == raft.term
     }
 
-    /// To be called when it is known that nothing can have been forgotten, as in a cluster that has not formed yet.
+    /// To be called when the leader says that nothing is missing any more, or it is known that nothing can have been
+    /// forgotten, as in a cluster that has not formed yet.
     public func endRebuilding() {
         guard isRebuilding, !endsRebuilding else { return }
         endsRebuilding = true
@@ -85,7 +96,7 @@ extension Replica {
             self.endsRebuilding = false
             switch result {
             case .success:
-                self.isRebuilding = false
+                self.step(.rebuilt)
                 self.shard.environment.report(.rebuilt(self.id))
             case .failure(let error):
                 self.stop("that the log is rebuilt could not be stored: \(error)")

@@ -64,7 +64,8 @@ public final class Shard<Environment: ShardEnvironment> {
         closed.remove(partition)
         let files = environment.files
         let now = environment.wallClock
-        environment.submit({ OpenedLog(assignment, in: files, now: now) }) { outcome in
+        let node = settings.node
+        environment.submit({ OpenedLog(assignment, on: node, in: files, now: now) }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
             switch outcome.result {
@@ -93,6 +94,7 @@ public final class Shard<Environment: ShardEnvironment> {
         ordered.insert(replica, at: place)
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
         if isRebuilding { environment.report(.rebuilding(assignment.partition)) }
+        if let reason = replica.stopped { environment.report(.stopped(assignment.partition, reason: reason)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
@@ -111,9 +113,10 @@ public final class Shard<Environment: ShardEnvironment> {
         ordered.removeAll { $0 === replica }
         replica.failWaitingProduces(.unknownPartition)
         replica.failWaitingTrims(.unknownPartition)
+        replica.failConfirmations()
         replica.notifyWatchers()
         journal.forget(partition)
-        replica.stopped = "deleted"
+        replica.health = .halted(reason: "deleted")
         if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
@@ -145,7 +148,7 @@ public final class Shard<Environment: ShardEnvironment> {
             do throws(ReceivedEntries.Flaw) {
                 let entries = try ReceivedEntries(payload ?? ByteBuffer(), of: append)
                 try replica.checkPlace(of: entries, in: append)
-                replica.step(.received(message, from: peer), entries: entries)
+                replica.step(.received(message, from: peer, changes: entries.changes), entries: entries)
             } catch {
                 environment.report(.badLetter(group, from: peer, reason: "\(error)"))
             }
@@ -187,7 +190,14 @@ public final class Shard<Environment: ShardEnvironment> {
         let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
         for replica in ordered where replica.stopped == nil {
             next = min(next, replica.raft.deadline)
-            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty { next = min(next, expiry) }
+            if replica.drive.since != nil {
+                next = min(next, now.advanced(byNanoseconds: Replica<Environment>.driveInterval))
+            }
+            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty
+                || !replica.waitingConfirmations.isEmpty
+            {
+                next = min(next, expiry)
+            }
         }
         return next
     }
@@ -200,6 +210,7 @@ public final class Shard<Environment: ShardEnvironment> {
             if replica.raft.deadline <= now { replica.step(.tick) }
             replica.expireWaitingProduces(now: now)
             replica.expireWaitingTrims(now: now)
+            replica.expireConfirmations(now: now)
         }
         upkeep.run(on: self, now: now)
         cleaner.tick(now: now)
@@ -283,7 +294,7 @@ public final class Shard<Environment: ShardEnvironment> {
     public func handOver() {
         isStopping = true
         for replica in ordered where replica.isLeader && replica.raft.transferTarget == nil {
-            let peers = replica.assignment.replicas.filter { $0 != settings.node && connectedPeers[$0] != nil }
+            let peers = replica.raft.members.voters.filter { $0 != settings.node && connectedPeers[$0] != nil }
             let matches = peers.map { (peer: $0, match: replica.raft.progress(of: $0)?.match ?? .zero) }
             guard let heir = matches.max(by: { $0.match < $1.match }) else { continue }
             replica.step(.transferLeadership(to: heir.peer))
@@ -310,9 +321,9 @@ private struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
     let isRebuilding: Bool
 
-    init(_ assignment: ReplicaAssignment, in files: Files, now: Timestamp) {
+    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp) {
         do {
-            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, in: files)
+            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, on: node, in: files)
         } catch {
             isRebuilding = false
             result = .failure(.disk(error))

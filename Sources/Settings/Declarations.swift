@@ -49,9 +49,25 @@ extension Setting<NetworkAddress?> {
 
 extension Setting<[Voter]> {
     public static let clusterVoters = Setting(
-        "cluster.voters", "The nodes with a vote in the cluster's metadata, the same list on every node.",
-        initial: [], legal: "1 to 7 voters id@host:port, each id once", change: .cluster, isRequired: true,
-        isLegal: { voters in voters.count <= 7 && Set(voters.map(\.id)).count == voters.count })
+        "cluster.voters",
+        "The nodes that form a new cluster, the same list on each of them. Who has a vote later is decided by itself.",
+        initial: [], legal: "1 to 101 voters id@host:port, each id once", change: .cluster,
+        isLegal: { voters in voters.count <= 101 && Set(voters.map(\.id)).count == voters.count })
+}
+
+extension Setting<[NetworkAddress]> {
+    public static let clusterSeeds = Setting(
+        "cluster.seeds",
+        "Peer listeners of a running cluster, for a node that joins it: one that answers is enough.",
+        initial: [], legal: "1 to 101 addresses host:port", change: .restart,
+        isLegal: { seeds in seeds.count <= 101 && seeds.allSatisfy { $0.port != 0 && !$0.isWildcard } })
+}
+
+extension Setting<MetadataVoters> {
+    public static let metadataVoters = Setting(
+        "cluster.metadata.voters",
+        "How many of the healthy nodes vote in the cluster's metadata; auto keeps five where five vote, else three.",
+        initial: .auto, change: .cluster)
 }
 
 extension Setting<LogLevel> {
@@ -118,6 +134,11 @@ extension Setting<Duration> {
     public static let produceWaitMax = Setting(
         "produce.wait.max", "The longest a produce waits for its replicas; longer wishes are cut to it.",
         initial: .seconds(120), bounds: .milliseconds(1) ... .seconds(3_600), change: .restart)
+
+    public static let metadataVoterPatience = Setting(
+        "cluster.metadata.voter.patience",
+        "How long a metadata voter may be gone before a healthy node gets its vote.",
+        initial: .seconds(300), bounds: .seconds(1) ... .seconds(604_800), change: .cluster)
 
     public static let shutdownTimeout = Setting(
         "shutdown.timeout", "How long a stopping node takes to hand over leadership and close its logs.",
