@@ -1,40 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Broker
+package import Broker
 import LogModel
-import Logging
-import MetadataCore
-import NIOCore
-import PeerWire
+package import Logging
+package import MetadataCore
+package import NIOCore
+package import PeerWire
 import Replication
-import Settings
+package import Settings
 import Transport
 
 /// Where the controller lives on a node: on shard 0's loop, between the metadata group and everything it decides about.
 ///
 /// It forms the cluster and registers this node, carries admin requests to whoever leads the metadata group, and hands
 /// each new state to all loops: to the brokers as their view, to the shards as the partitions they keep.
-final class ControllerResidence {
-    let controller: Controller<NodeEnvironment>
+package final class ControllerResidence<Environment: CellEnvironment> {
+    package let controller: Controller<Environment>
     /// What this node says about itself; set once it listens.
     private var registration: NodeRegistration?
-    private var listener: PeerListener?
+    private var listener: (any PeerDoor)?
     /// A node that is being stopped begins nothing any more.
     var isStopping = false
 
-    private let cells: [NIOLoopBound<ShardCell>]
+    private let cells: [NIOLoopBound<NodeCell<Environment>>]
     private let hosting: Hosting
     private let settings: NodeSettings
-    private let directory: DataDirectory
+    private let directory: any NodeMemory
     private let logger: Logger
-    private let home: ShardCell
+    private let home: NodeCell<Environment>
 
     private var publishScheduled = false
     private var deletedTopics: [Topic] = []
     private var registering = false
-    private lazy var producerIDs = ProducerIDDesk(node: settings.node.id) { [unowned self] in submit($0, done: $1) }
+    private lazy var producerIDs = ProducerIDDesk(node: settings.node.id, random: random) { [unowned self] in
+        submit($0, done: $1)
+    }
     private var waiting: [WaitingRequest] = []
-    private var random = SystemRandomNumberGenerator()
+    private var random: any RandomNumberGenerator
     /// Voters that have said they belong to no cluster yet, and whether anybody belongs to one.
     private var clusterless: Set<NodeID> = []
     private var clusterExists = false
@@ -48,14 +50,16 @@ final class ControllerResidence {
     }
 
     /// How long an admin request looks for a controller: an election and a little more.
-    private static let searchTime: UInt64 = 5_000_000_000
-    private static let forwardTimeout = TimeAmount.seconds(10)
+    private static var searchTime: UInt64 { 5_000_000_000 }
+    private static var forwardTimeout: TimeAmount { .seconds(10) }
     /// How many admin requests may look for a controller at a time; more are told that there is none.
-    private static let waitingLimit = 1_000
+    private static var waitingLimit: Int { 1_000 }
 
-    init(
-        controller: Controller<NodeEnvironment>, cells: [NIOLoopBound<ShardCell>], home: ShardCell, hosting: Hosting,
-        settings: NodeSettings, directory: DataDirectory, logger: Logger
+    /// - Parameter random: what ids and the order of placements are drawn from.
+    package init(
+        controller: Controller<Environment>, cells: [NIOLoopBound<NodeCell<Environment>>], home: NodeCell<Environment>,
+        hosting: Hosting, settings: NodeSettings, directory: any NodeMemory,
+        random: any RandomNumberGenerator = SystemRandomNumberGenerator(), logger: Logger
     ) {
         self.controller = controller
         self.cells = cells
@@ -63,6 +67,7 @@ final class ControllerResidence {
         self.hosting = hosting
         self.settings = settings
         self.directory = directory
+        self.random = random
         self.logger = logger
         started = home.environment.now
         controller.producerIDsAllocated = { [unowned self] in producerIDs.allocated($0, for: $1) }
@@ -88,7 +93,7 @@ final class ControllerResidence {
     // MARK: - Publishing
 
     /// The state has changed. A burst of changes is published once.
-    func stateChanged(deleted: Topic?) {
+    package func stateChanged(deleted: Topic?) {
         if let deleted { deletedTopics.append(deleted) }
         guard !publishScheduled else { return }
         publishScheduled = true
@@ -150,7 +155,7 @@ final class ControllerResidence {
     }
 
     /// This node's connections have changed: who is reachable counts as alive.
-    func connectionsChanged() {
+    package func connectionsChanged() {
         let alive = ([settings.node.id] + home.links.connectedPeers).sorted()
         for cell in cells {
             cell.eventLoop.execute { cell.value.broker.update { $0.replace(alive: alive) } }
@@ -160,12 +165,12 @@ final class ControllerResidence {
     // MARK: - Forming the cluster
 
     /// What a peer says of itself when it connects.
-    func heard(_ hello: Hello) {
+    package func heard(_ hello: Hello) {
         if hello.cluster == nil { clusterless.insert(hello.node) } else { clusterExists = true }
     }
 
     /// How long voters that have not been heard of are waited for before a majority forms the cluster without them.
-    private static let formationPatience: UInt64 = 5_000_000_000
+    private static var formationPatience: UInt64 { 5_000_000_000 }
 
     /// A node without metadata may be new or may have lost its disk, and in a cluster that exists it must not vote
     /// before it has caught up. It is new for certain when no voter belongs to a cluster. A majority is believed after
@@ -182,7 +187,7 @@ final class ControllerResidence {
     }
 
     /// The node listens: from here on it tells the cluster about itself.
-    func introduce(_ registration: NodeRegistration, listening listener: PeerListener) {
+    package func introduce(_ registration: NodeRegistration, listening listener: any PeerDoor) {
         self.registration = registration
         self.listener = listener
         listener.setIdentity(home.links.identity)
@@ -288,7 +293,7 @@ final class ControllerResidence {
     }
 
     /// Answers another node's request if this one leads the metadata group; empty bytes say that it does not.
-    func answer(forwarded bytes: ByteBuffer, reply: @escaping (ByteBuffer) -> Void) {
+    package func answer(forwarded bytes: ByteBuffer, reply: @escaping (ByteBuffer) -> Void) {
         guard let request = ControllerRequest(decoding: bytes), controller.isLeader else { return reply(ByteBuffer()) }
         switch request {
         case .kafka(let frame):
@@ -303,16 +308,16 @@ final class ControllerResidence {
 }
 
 /// A broker's way to the controller of its node.
-final class ResidenceAccess: ControllerAccess {
-    private let home: NIOLoopBound<ShardCell>
+package final class ResidenceAccess<Environment: CellEnvironment>: ControllerAccess {
+    private let home: NIOLoopBound<NodeCell<Environment>>
     private let loop: any EventLoop
 
-    init(home: NIOLoopBound<ShardCell>, from loop: any EventLoop) {
+    package init(home: NIOLoopBound<NodeCell<Environment>>, from loop: any EventLoop) {
         self.home = home
         self.loop = loop
     }
 
-    func administer(_ frame: ByteBuffer, reply: @escaping (ByteBuffer?) -> Void) {
+    package func administer(_ frame: ByteBuffer, reply: @escaping (ByteBuffer?) -> Void) {
         let home = home
         let loop = loop
         let bound = NIOLoopBound(reply, eventLoop: loop)
@@ -322,7 +327,7 @@ final class ResidenceAccess: ControllerAccess {
         }
     }
 
-    func producerID(reply: @escaping (Int64?) -> Void) {
+    package func producerID(reply: @escaping (Int64?) -> Void) {
         let home = home
         let loop = loop
         let bound = NIOLoopBound(reply, eventLoop: loop)

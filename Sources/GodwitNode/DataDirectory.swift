@@ -42,6 +42,13 @@ public final class DataDirectory: Sendable {
         /// Known once the cluster has formed.
         public var cluster: TopicID?
         public var shards: Int
+
+        package init(node: NodeID, directory: TopicID, cluster: TopicID?, shards: Int) {
+            self.node = node
+            self.directory = directory
+            self.cluster = cluster
+            self.shards = shards
+        }
     }
 
     public let path: String

@@ -6,10 +6,10 @@ import LogStorage
 import MetadataCore
 import NIOCore
 import Replication
-import Settings
+package import Settings
 
 /// Turns what the cluster's state says about this node into the partitions that its shards keep.
-struct Hosting: Sendable {
+package struct Hosting: Sendable {
     let node: NodeID
     let shards: Int
     let topicsDirectory: String
@@ -19,7 +19,7 @@ struct Hosting: Sendable {
     let unpackedBytes: ByteCount
     let producersMax: Int
 
-    init(_ settings: NodeSettings, shards: Int, directory: DataDirectory) {
+    package init(_ settings: NodeSettings, shards: Int, directory: any NodeMemory) {
         node = settings.node.id
         self.shards = shards
         topicsDirectory = directory.topics
@@ -32,7 +32,7 @@ struct Hosting: Sendable {
     }
 
     /// Opens what is new on this shard and lets go what was deleted.
-    func reconcile(_ cell: ShardCell, with state: ClusterState, deleted: [Topic]) {
+    func reconcile(_ cell: NodeCell<some CellEnvironment>, with state: ClusterState, deleted: [Topic]) {
         guard !cell.shard.isStopping else { return }
         for topic in deleted { drop(topic, from: cell) }
         for topic in state.allTopics {
@@ -53,7 +53,7 @@ struct Hosting: Sendable {
     }
 
     /// The configs may have been altered while the log was being opened.
-    private func catchUp(_ partition: PartitionID, on cell: ShardCell) {
+    private func catchUp(_ partition: PartitionID, on cell: NodeCell<some CellEnvironment>) {
         let state = cell.broker.view.cluster
         guard let replica = cell.shard.replica(partition), let topic = state.topic(partition.topic),
             let placement = state.placement(of: partition)
@@ -62,7 +62,7 @@ struct Hosting: Sendable {
         if replica.assignment.keepsOtherwise(than: wanted) { replica.adopt(wanted) }
     }
 
-    private func drop(_ topic: Topic, from cell: ShardCell) {
+    private func drop(_ topic: Topic, from cell: NodeCell<some CellEnvironment>) {
         for (index, placement) in topic.partitions.enumerated() where placement.replicas.contains(node) {
             let partition = PartitionID(topic: topic.id, index: Int32(index))
             guard partition.shard(of: shards) == cell.index else { continue }
@@ -71,7 +71,7 @@ struct Hosting: Sendable {
     }
 
     /// A snapshot says only what is left: partitions whose topic it does not know were deleted before it.
-    private func dropUnknown(_ state: ClusterState, from cell: ShardCell) {
+    private func dropUnknown(_ state: ClusterState, from cell: NodeCell<some CellEnvironment>) {
         for replica in cell.shard.allReplicas where replica.id != .metadata && state.topic(replica.id.topic) == nil {
             cell.shard.drop(replica.id, in: directory(of: replica.id))
         }

@@ -12,12 +12,12 @@ import Replication
 import Transport
 
 /// A shard's world on a real node: its event loop, real files, an I/O thread pool and the links to its peers.
-final class NodeEnvironment: ShardEnvironment {
+final class NodeEnvironment: CellEnvironment {
     let node: NodeID
     let files = RealFileSystem()
     let loop: any EventLoop
     private let threads: NIOThreadPool
-    private let links: PeerLinks
+    let links: PeerLinks
     private let logger: Logger
     /// Set once, right after the shard is made; both live as long as the node.
     var endOfTurn: () -> Void = {}

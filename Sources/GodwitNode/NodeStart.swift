@@ -34,9 +34,6 @@ struct NodeStart {
         keySeed = (random.next(), random.next())
     }
 
-    /// The metadata log is small, and only whole segments go when a snapshot covers them.
-    private static var metadataSegment: ByteCount { .mebibytes(1) }
-
     func run() async throws -> Node {
         guard settings.isVoter else { throw NodeError.notAVoter(settings.node.id) }
         let directory = try openDirectory()
@@ -110,8 +107,7 @@ struct NodeStart {
             node: settings.node.id, loop: loop, threads: threads, links: links, logger: logger)
         let shard = Shard(settings: shardSettings, environment: environment, journal: journal)
         let broker = Broker(settings: brokerSettings, shard: shard, index: index)
-        let cell = ShardCell(
-            index: index, loop: loop, environment: environment, shard: shard, broker: broker, links: links)
+        let cell = ShardCell(index: index, environment: environment, shard: shard, broker: broker)
         way.cell = cell
         return cell
     }
@@ -126,7 +122,7 @@ struct NodeStart {
             throw NodeError.storage("\(directory.metadata)/snapshot cannot be read: \(error)")
         }
         guard let home = cells.first else { preconditionFailure("a node has at least one shard") }
-        let peers = ControllerResidence.voterEndpoints(settings)
+        let peers = ControllerResidence<NodeEnvironment>.voterEndpoints(settings)
         var ports: [ShardPort<NodeEnvironment>] = []
         for cell in cells {
             ports.append(try await cell.eventLoop.submit { ShardPort(cell.value.broker, on: cell.value.loop) }.get())
@@ -143,49 +139,12 @@ struct NodeStart {
         }
         let opened = home.eventLoop.makePromise(of: Void.self)
         home.eventLoop.execute {
-            openMetadata(home.value, cells, directory, snapshots, restored, opened: opened)
-        }
-        try await opened.futureResult.get()
-    }
-
-    private func openMetadata(
-        _ home: ShardCell, _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory,
-        _ snapshots: MetadataSnapshotFile<RealFileSystem>, _ restored: MetadataSnapshot?,
-        opened: EventLoopPromise<Void>
-    ) {
-        let controller = Controller(
-            shard: home.shard, snapshots: snapshots, restored: restored,
-            drawID: {
-                var random = SystemRandomNumberGenerator()
-                return TopicID(high: random.next(), low: random.next())
-            },
-            publish: { [unowned home] _, deleted in home.residence?.stateChanged(deleted: deleted) })
-        let residence = ControllerResidence(
-            controller: controller, cells: cells, home: home,
-            hosting: Hosting(settings, shards: shards, directory: directory), settings: settings,
-            directory: directory, logger: logger)
-        home.residence = residence
-        // Peers may have connected before anybody was there to hear of it.
-        residence.connectionsChanged()
-        let assignment = ReplicaAssignment(
-            partition: .metadata, replicas: settings.voters.map(\.id), directory: directory.metadata + "/log",
-            limits: LogLimits(segmentBytes: Self.metadataSegment), mayHaveForgotten: settings.voters.count > 1)
-        home.shard.host(assignment, state: controller) { outcome in
-            switch outcome {
-            case .success:
-                let start = home.shard.replica(.metadata)?.logStart ?? .zero
-                guard start <= controller.nextOffset else {
-                    return opened.fail(
-                        NodeError.storage(
-                            "the metadata log begins at \(start), but the snapshot ends at \(controller.nextOffset): "
-                                + "delete this node's data directory and let its peers rebuild it"))
-                }
-                opened.succeed()
-            case .failure(let error):
-                opened.fail(NodeError.storage("the metadata log cannot be opened: \(error)"))
+            home.value.openMetadata(cells, settings: settings, directory: directory, restored: restored, logger: logger)
+            {
+                opened.completeWith($0)
             }
         }
-        controller.publishRestored()
+        try await opened.futureResult.get()
     }
 
     /// From here on the node tells the cluster about itself.

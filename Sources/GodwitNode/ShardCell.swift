@@ -1,50 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Broker
-import LogModel
+package import Broker
+package import LogModel
 import MetadataCore
-import NIOCore
+package import NIOCore
 import PeerWire
-import RaftCore
-import Replication
+package import Replication
 import Transport
 
+/// The cells of real nodes.
+typealias ShardCell = NodeCell<NodeEnvironment>
+
 /// Everything that lives on one event loop of a node.
-final class ShardCell {
-    let index: Int
-    let loop: any EventLoop
-    let environment: NodeEnvironment
-    let shard: Shard<NodeEnvironment>
-    let broker: Broker<NodeEnvironment>
-    let links: PeerLinks
+package final class NodeCell<Environment: CellEnvironment> {
+    package let index: Int
+    package let environment: Environment
+    package let shard: Shard<Environment>
+    package let broker: Broker<Environment>
     /// Only on shard 0.
-    var residence: ControllerResidence?
+    package var residence: ControllerResidence<Environment>?
     /// All cells of the node, this one included.
-    private var cells: [NIOLoopBound<ShardCell>] = []
+    private var cells: [NIOLoopBound<NodeCell>] = []
     private var learnt: [Leadership] = []
 
-    init(
-        index: Int, loop: any EventLoop, environment: NodeEnvironment, shard: Shard<NodeEnvironment>,
-        broker: Broker<NodeEnvironment>, links: PeerLinks
-    ) {
+    package init(index: Int, environment: Environment, shard: Shard<Environment>, broker: Broker<Environment>) {
         self.index = index
-        self.loop = loop
         self.environment = environment
         self.shard = shard
         self.broker = broker
-        self.links = links
         environment.endOfTurn = { [unowned broker] in broker.endOfTurn() }
         environment.tick = { [unowned self] in self.tick() }
         environment.leadershipLearned = { [unowned self] in self.learned($0) }
     }
 
+    package var loop: any EventLoop { environment.loop }
+    package var links: Environment.Links { environment.links }
+
     /// Makes the node's other loops known. Called once, before anything else.
-    func connect(_ cells: [NIOLoopBound<ShardCell>]) {
+    package func connect(_ cells: [NIOLoopBound<NodeCell>]) {
         self.cells = cells
     }
 
     /// Looks at the time, and says when it wants to look again. An idle node sleeps from heartbeat to heartbeat.
-    func tick() {
+    package func tick() {
         shard.tick()
         broker.tick()
         residence?.tick()
@@ -55,7 +53,7 @@ final class ShardCell {
     }
 
     /// How soon what could not be done yet is tried again.
-    private static let impatience: UInt64 = 10_000_000
+    private static var impatience: UInt64 { 10_000_000 }
 
     // MARK: - Leaders
 
@@ -81,7 +79,7 @@ final class ShardCell {
     }
 
     /// Takes in who leads what, learnt here or from a peer.
-    func note(_ news: [Leadership]) {
+    package func note(_ news: [Leadership]) {
         broker.update { view in
             for leadership in news { view.note(leadership.partition, term: leadership.term, leader: leadership.leader) }
         }
@@ -89,7 +87,7 @@ final class ShardCell {
 
     // MARK: - Peers
 
-    func peerConnected(_ peer: NodeID) {
+    package func peerConnected(_ peer: NodeID) {
         let led = shard.allReplicas.filter { $0.isLeader }
             .map { LeaderAnnouncement(group: $0.id, term: $0.term, leader: environment.node) }
         if !led.isEmpty { links.announce(led, to: peer) }
@@ -98,7 +96,7 @@ final class ShardCell {
         residence?.connectionsChanged()
     }
 
-    func peerLost(_ peer: NodeID) {
+    package func peerLost(_ peer: NodeID) {
         shard.peerLost(peer)
         residence?.connectionsChanged()
     }
@@ -107,7 +105,7 @@ final class ShardCell {
     ///
     /// Letters of a dead leader may have been read after our own connection to it broke, and would pass for a sign of
     /// life for a whole election timeout; so the loss is told again.
-    func acceptedConnectionLost(from peer: NodeID) {
+    package func acceptedConnectionLost(from peer: NodeID) {
         links.acceptedConnectionLost(from: peer)
         if !links.isConnected(peer) { shard.peerLost(peer) }
     }
@@ -115,7 +113,7 @@ final class ShardCell {
     // MARK: - The end
 
     /// Offers the leadership of every partition to a peer, and says how many are led here that a peer could lead.
-    func handOver() -> Int {
+    package func handOver() -> Int {
         residence?.isStopping = true
         shard.handOver()
         let peers = links.connectedPeers
@@ -124,7 +122,7 @@ final class ShardCell {
         }
     }
 
-    func stop() {
+    package func stop() {
         environment.stopTicking()
         links.close()
         shard.close()
