@@ -78,13 +78,13 @@ extension FileSystem {
 extension StorageFile {
     /// Writes zeros, for a system that has nothing better.
     public func allocate(_ size: ByteCount) throws(DiskError) {
-        let zeros = [UInt8](repeating: 0, count: 1 << 20)
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
         var position = try self.size().rawValue
         while position < size.rawValue {
             let count = Int(min(Int64(zeros.count), size.rawValue - position))
-            try zeros.withUnsafeBytes { (bytes) throws(DiskError) in
-                try write([UnsafeRawBufferPointer(rebasing: bytes[..<count])], at: ByteCount(position))
-            }
+            try write([UnsafeRawBufferPointer(rebasing: zeros[..<count])], at: ByteCount(position))
             position += Int64(count)
         }
     }

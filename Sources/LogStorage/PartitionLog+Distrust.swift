@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Disk
-public import LogModel
+import Disk
+import LogModel
 
 extension PartitionLog {
     /// Has the next opening write again whatever it finds beyond the checkpoint, before it calls that durable.

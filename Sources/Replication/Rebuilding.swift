@@ -30,10 +30,14 @@ struct Rebuilding {
     ) throws(DiskError) -> Bool {
         if try files.exists(file) { return true }
         guard assignment.mayHaveForgotten, try !files.exists(assignment.directory) else { return false }
+        try begin(in: files)
+        return true
+    }
+
+    func begin<Files: FileSystem>(in files: Files) throws(DiskError) {
         let marker = try files.open(file, .createOrOpen)
         try marker.synchronize()
         try files.synchronizeDirectory(parent)
-        return true
     }
 
     func end<Files: FileSystem>(in files: Files) throws(DiskError) {
@@ -44,14 +48,16 @@ struct Rebuilding {
 }
 
 extension Replica {
-    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, and one that is
-    /// being stopped does not stand.
+    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, one that is being
+    /// stopped does not stand, and one with a bad disk does not stand because it is asked to.
     ///
     /// Of two voters the other one has everything that was ever committed, so it may be voted for.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        guard isRebuilding || shard.isStopping else { return false }
+        guard isRebuilding || shard.isStopping || !health.isFitToLead else { return false }
         switch message {
-        case .preVote, .vote: return isOwn || (isRebuilding && raft.members.voters.count > 2)
+        case .preVote, .vote:
+            guard isRebuilding || shard.isStopping else { return false }
+            return isOwn || (isRebuilding && raft.members.voters.count > 2)
         case .timeoutNow: return !isOwn
         default: return false
         }
@@ -88,7 +94,7 @@ extension Replica {
                 self.isRebuilding = false
                 self.shard.environment.report(.rebuilt(self.id))
             case .failure(let error):
-                self.stop("that the log is rebuilt could not be stored: \(error)")
+                self.fail("that the log is rebuilt could not be stored", error)
             }
         }
     }
