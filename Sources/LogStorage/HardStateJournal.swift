@@ -195,7 +195,7 @@ public final class HardStateJournal<FS: FileSystem> {
     ///
     /// - Throws: `.disk` when it has failed again.
     public func completeRevival(_ ticket: SyncTicket<FS>, _ result: Result<Void, DiskError>) throws(LogError) {
-        precondition(hasFailed && underWay == ticket.number, "a revival is completed once, by the journal that began it")
+        precondition(hasFailed && underWay == ticket.number, "a revival is completed once, by who began it")
         underWay = nil
         if case .failure(let error) = result { throw .disk(error) }
         hasFailed = false

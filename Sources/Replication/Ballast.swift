@@ -27,7 +27,7 @@ public final class Ballast: Sendable {
                 let space = try files.space(at: Files.parent(of: path))
                 let file = try files.open(path, .createOrOpen)
                 let missing = size - min(size, try file.size())
-                guard space.usable >= missing + size else {
+                guard missing == .zero || space.usable >= missing + size else {
                     try file.truncate(to: .zero)
                     return false
                 }

@@ -90,7 +90,10 @@ extension Replica {
             let wait = isRefused ? Self.refusalPause : shard.settings.disk.handOverInterval
             guard now.nanoseconds(since: offer.at) >= wait else { return false }
         }
-        guard let heir = heirs(now: now).first(where: { raft.isCaughtUp($0) }) else { return false }
+        // What it lacks of the last moments it is sent before it is asked to stand.
+        guard let heir = heirs(now: now).first(where: { raft.progress(of: $0)?.state == .replicating }) else {
+            return false
+        }
         lastOffer = LeadershipOffer(heir: heir, term: raft.term, at: now)
         step(.transferLeadership(to: heir))
         return true

@@ -52,12 +52,11 @@ extension Shard {
         let now = environment.wallClock
         let assignment = old.assignment
         let isAlone = old.raft.members.voters.count < 2
-        let promise = DurablePromise(of: old.log)
-        let wasRebuilding = old.isRebuilding
+        let promise = old.log.durablePosition
         environment.submit({
-            ReopenedLog(
-                assignment, in: files, now: now, keeping: promise, wasRebuilding: wasRebuilding, isAlone: isAlone)
+            ReopenedLog(assignment, in: files, now: now, keeping: promise, isAlone: isAlone)
         }) { outcome in
+            let outcome = outcome.opened
             guard !self.isClosed else { return }
             self.reopenings[old.id]?.isUnderWay = false
             guard let current = self.replica(old.id), current === old else { return self.dropReopened(old) }
@@ -111,59 +110,36 @@ extension Shard {
     }
 }
 
-/// What a copy has acknowledged before its disk failed, to the last entry.
-private struct DurablePromise: Sendable {
-    let end: LogIndex
-    let terms: TermTable
+/// Readies a log whose disk has failed, then opens it as at the start of a node.
+struct ReopenedLog<Files: FileSystem> {
+    let opened: OpenedLog<Files>
 
-    init<Files: FileSystem>(of log: PartitionLog<Files>) {
-        end = log.durable
-        terms = log.terms
-    }
-
-    func isKept<Files: FileSystem>(by log: PartitionLog<Files>) -> Bool {
-        guard log.end >= end else { return false }
-        return Self.rows(terms, log.start.position.end, end) == Self.rows(log.terms, log.start.position.end, end)
-    }
-
-    private static func rows(_ table: TermTable, _ start: LogIndex, _ end: LogIndex) -> [TermTable.Row] {
-        var table = table
-        table.truncate(to: end)
-        table.dropPrefix(before: start)
-        return table.rows
-    }
-}
-
-/// Carries a log that was opened anew from the I/O thread that did it to the loop that will own it.
-private struct ReopenedLog<Files: FileSystem> {
-    let result: Result<PartitionLog<Files>, LogError>
-    let isRebuilding: Bool
-
+    /// - Parameters:
+    ///   - promise: what the copy had acknowledged.
+    ///   - isAlone: nobody else has a copy, so what is gone is gone.
     init(
-        _ assignment: ReplicaAssignment, in files: Files, now: Timestamp, keeping promise: DurablePromise,
-        wasRebuilding: Bool, isAlone: Bool
+        _ assignment: ReplicaAssignment, in files: Files, now: Timestamp, keeping promise: LogPosition, isAlone: Bool
     ) {
-        var isRebuilding = wasRebuilding
-        result = Result { () throws(LogError) in
-            let rebuilding = Rebuilding(assignment.directory)
-            // Before anything is cut: if this process dies now, the next one must not take what is left for all.
-            if !isAlone { try Self.onDisk { () throws(DiskError) in try rebuilding.begin(in: files) } }
-            try PartitionLog.distrust(assignment.directory, in: files)
-            let log = try PartitionLog.open(
-                directory: assignment.directory, in: files, limits: assignment.limits, now: now)
-            let isKept = promise.isKept(by: log)
-            guard isKept || !isAlone else {
-                let detail = "slots below \(promise.end) were acknowledged, \(log.end) are left"
-                throw .corrupt(.init(file: assignment.directory, position: .zero, detail: detail))
+        let readied = Result { () throws(LogError) in
+            do throws(DiskError) {
+                // Before anything is cut: if this process dies now, the next one must know what should be there.
+                try Rebuilding(assignment.directory).begin(.acknowledged(promise), in: files)
+            } catch {
+                throw .disk(error)
             }
-            if !isKept { isRebuilding = true }
-            if !isRebuilding { try Self.onDisk { () throws(DiskError) in try rebuilding.end(in: files) } }
-            return log
+            try PartitionLog.distrust(assignment.directory, in: files)
         }
-        self.isRebuilding = isRebuilding
-    }
-
-    private static func onDisk(_ work: () throws(DiskError) -> Void) throws(LogError) {
-        do throws(DiskError) { try work() } catch { throw .disk(error) }
+        if case .failure(let error) = readied {
+            opened = OpenedLog(failure: error)
+            return
+        }
+        let opened = OpenedLog(assignment, in: files, now: now)
+        guard isAlone, opened.isRebuilding, case .success(let log) = opened.result else {
+            self.opened = opened
+            return
+        }
+        let detail = "slots below \(promise.end) were acknowledged, \(log.end) are left"
+        self.opened = OpenedLog(
+            failure: .corrupt(.init(file: assignment.directory, position: .zero, detail: detail)))
     }
 }

@@ -341,20 +341,39 @@ public final class Shard<Environment: ShardEnvironment> {
 }
 
 /// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
-private struct OpenedLog<Files: FileSystem> {
+struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
     let isRebuilding: Bool
 
+    init(failure: LogError) {
+        result = .failure(failure)
+        isRebuilding = false
+    }
+
     init(_ assignment: ReplicaAssignment, in files: Files, now: Timestamp) {
-        do {
-            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, in: files)
-        } catch {
-            isRebuilding = false
-            result = .failure(.disk(error))
-            return
-        }
+        var isRebuilding = false
         result = Result { () throws(LogError) in
-            try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+            let rebuilding = Rebuilding(assignment.directory)
+            let claim: Rebuilding.Claim
+            do throws(DiskError) {
+                claim = try rebuilding.claim(assignment, in: files)
+            } catch {
+                throw .disk(error)
+            }
+            let log = try PartitionLog.open(
+                directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+            switch claim {
+            case .none: break
+            case .acknowledged(let position) where log.holds(position):
+                do throws(DiskError) {
+                    try rebuilding.end(in: files)
+                } catch {
+                    throw .disk(error)
+                }
+            case .acknowledged, .lost: isRebuilding = true
+            }
+            return log
         }
+        self.isRebuilding = isRebuilding
     }
 }
