@@ -100,6 +100,14 @@ final class NodeEnvironment: CellEnvironment {
             logger.info("stepped down", metadata: ["partition": "\(partition)", "term": "\(term)"])
         case .stopped(let partition, let reason):
             logger.error("replica stopped", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .fenced(let partition, let reason):
+            logger.error(
+                "replica fenced until its log has been checked",
+                metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .revived(let partition, let summary):
+            logger.notice("replica revived", metadata: ["partition": "\(partition)", "recovery": "\(summary)"])
+        case .disk(let health):
+            logger.log(level: health == .sound ? .notice : .error, "the disk has changed: \(health)")
         case .badLetter(let partition, let peer, let reason):
             logger.warning(
                 "dropped a letter", metadata: ["partition": "\(partition)", "from": "\(peer)", "reason": "\(reason)"])

@@ -299,7 +299,20 @@ struct NodeStart {
                 mapSize: settings.storage.cleanerMapBytes,
                 bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
                     ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
-                interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate))
+                interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate),
+            disk: diskSettings(directory))
+    }
+
+    private func diskSettings(_ directory: DataDirectory) -> DiskSettings {
+        let storage = settings.storage
+        // Of a small volume the same share as is kept free, so that a small test disk is not all ballast.
+        let total = (try? files.space(at: directory.path).total) ?? .zero
+        let ballast = ByteCount(min(storage.reserve.rawValue, total.rawValue / 20))
+        return DiskSettings(
+            directory: directory.path, reserve: storage.reserve, slowSync: storage.slowSync.wholeNanoseconds,
+            recoveryTime: storage.slowSyncRecovery.wholeNanoseconds,
+            stuckSync: storage.stuckSync.wholeNanoseconds,
+            ballast: Ballast(path: directory.path + "/ballast", size: ballast))
     }
 
     private func brokerSettings(_ directory: DataDirectory) -> BrokerSettings {

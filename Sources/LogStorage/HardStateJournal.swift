@@ -121,29 +121,85 @@ public final class HardStateJournal<FS: FileSystem> {
 
     /// Writes out what was recorded and begins to make it durable. `nil` when there is nothing, or a sync is under way.
     ///
-    /// - Throws: `.disk` when it cannot be written; the journal is then of no more use.
+    /// - Throws: `.disk` when it cannot be written. When the disk is full nothing is lost and a later call tries again;
+    ///   after any other error the journal is of no use until `beginRevival`.
     public func beginSync() throws(LogError) -> SyncTicket<FS>? {
         guard !hasFailed else { throw .failed }
         guard underWay == nil, !pending.isEmpty else { return nil }
-        tickets += 1
-        var ticket = SyncTicket(number: tickets, fs: fs)
+        var ticket = SyncTicket(number: tickets + 1, fs: fs)
+        let before = (file, size, sequence)
         do throws(DiskError) {
             if size > max(rewriteBytes, 4 * HardStateFrame.size(of: states.count)) {
                 try writeAnew(&ticket)
             } else {
-                let records = pending.keys.sorted().map { group in
-                    HardStateFrame.Record(group: group, state: pending[group] ?? nil)
-                }
-                try write(records, at: size)
-                ticket.files = [file]
+                try writePending(&ticket)
             }
+        } catch {
+            (file, size, sequence) = before
+            guard error.isOutOfSpace else {
+                hasFailed = true
+                throw .disk(error)
+            }
+            try cutTornFrame()
+            throw .disk(error)
+        }
+        tickets += 1
+        pending.removeAll(keepingCapacity: true)
+        underWay = tickets
+        return ticket
+    }
+
+    private func writePending(_ ticket: inout SyncTicket<FS>) throws(DiskError) {
+        let records = pending.keys.sorted().map { group in
+            HardStateFrame.Record(group: group, state: pending[group] ?? nil)
+        }
+        try write(records, at: size)
+        ticket.files = [file]
+    }
+
+    /// A frame that did not fit is cut off again: nobody was promised what it says.
+    private func cutTornFrame() throws(LogError) {
+        do throws(DiskError) {
+            try file.truncate(to: ByteCount(size))
         } catch {
             hasFailed = true
             throw .disk(error)
         }
-        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether a write or a sync has failed, so that nothing can be promised any more.
+    public var isFailed: Bool { hasFailed }
+
+    /// The way back from a failure, once the disk answers again: everything that is known is written into a new file.
+    ///
+    /// Memory holds all that was ever promised and perhaps more, so nothing of the old file needs to be believed.
+    ///
+    /// - Throws: `.disk` when the disk still refuses.
+    public func beginRevival() throws(LogError) -> SyncTicket<FS> {
+        precondition(hasFailed && underWay == nil, "a journal is revived after it has failed")
+        var ticket = SyncTicket(number: tickets + 1, fs: fs)
+        do throws(DiskError) {
+            // Not into the pages that an earlier attempt may have left behind.
+            let leftover = directory + "/" + Self.name + ".new"
+            if try fs.exists(leftover) { try fs.remove(leftover) }
+            try writeAnew(&ticket)
+        } catch {
+            throw .disk(error)
+        }
+        tickets += 1
         underWay = tickets
         return ticket
+    }
+
+    /// After success everything that was ever recorded is durable, and the journal can be used again.
+    ///
+    /// - Throws: `.disk` when it has failed again.
+    public func completeRevival(_ ticket: SyncTicket<FS>, _ result: Result<Void, DiskError>) throws(LogError) {
+        precondition(hasFailed && underWay == ticket.number, "a revival is completed once, by who began it")
+        underWay = nil
+        if case .failure(let error) = result { throw .disk(error) }
+        hasFailed = false
+        pending.removeAll(keepingCapacity: true)
     }
 
     /// After success everything recorded before the sync began is durable.

@@ -115,7 +115,7 @@ public final class PartitionLog<FS: FileSystem> {
     }
 
     /// See `SyncTicket.failureNote`.
-    var failureNote: String { directory + "/sync-failed" }
+    var failureNote: String { Self.failureNote(in: directory) }
 
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }

@@ -25,7 +25,17 @@ public final class Shard<Environment: ShardEnvironment> {
 
     private var dirty: [Replica<Environment>] = []
     private var wantingReplication: [Replica<Environment>] = []
-    private var journalSyncInFlight = false
+    /// Since when a sync of the votes is under way.
+    var journalSyncBegan: Moment?
+    var journalRevivals = 0
+    var journalRevivalDue = Moment.zero
+    var disk = DiskWatch()
+    var nextJudging: Moment?
+    var isDroppingBallast = false
+    /// Peers that have let an offered leadership pass, and until when they are left alone.
+    var unwilling: [NodeID: Moment] = [:]
+    /// Copies whose disk has failed.
+    var reopenings: [PartitionID: Reopening] = [:]
     private var turnEndRequested = false
     private(set) var connectedPeers: [NodeID: Moment] = [:]
     private var upkeep = Upkeep()
@@ -89,12 +99,27 @@ public final class Shard<Environment: ShardEnvironment> {
         let replica = Replica(
             assignment, log: log, hardState: journal.state(of: assignment.partition), isRebuilding: isRebuilding,
             state: state, shard: self)
-        replicas[assignment.partition] = replica
-        let place = ordered.firstIndex { assignment.partition < $0.id } ?? ordered.endIndex
-        ordered.insert(replica, at: place)
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
-        if isRebuilding { environment.report(.rebuilding(assignment.partition)) }
         if let reason = replica.stopped { environment.report(.stopped(assignment.partition, reason: reason)) }
+        take(in: replica)
+    }
+
+    /// Puts a copy of `old`'s partition, whose log was opened anew, in its place.
+    func replace(_ old: Replica<Environment>, log: PartitionLog<Environment.Files>, isRebuilding: Bool) {
+        let replica = Replica(
+            old.assignment, log: log, hardState: journal.state(of: old.id), isRebuilding: isRebuilding,
+            state: old.state, shard: self)
+        if old.state != nil { replica.applied = max(old.applied, replica.applied) }
+        ordered.removeAll { $0 === old }
+        take(in: replica)
+    }
+
+    private func take(in replica: Replica<Environment>) {
+        replicas[replica.id] = replica
+        let place = ordered.firstIndex { replica.id < $0.id } ?? ordered.endIndex
+        ordered.insert(replica, at: place)
+        replica.adoptDiskHealth(diskHealth)
+        if replica.isRebuilding { environment.report(.rebuilding(replica.id)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
@@ -111,12 +136,16 @@ public final class Shard<Environment: ShardEnvironment> {
             return
         }
         ordered.removeAll { $0 === replica }
+        let isBeingReopened = reopenings[partition]?.isUnderWay ?? false
+        reopenings[partition] = nil
         replica.failWaitingProduces(.unknownPartition)
         replica.failWaitingTrims(.unknownPartition)
         replica.failConfirmations()
         replica.notifyWatchers()
         journal.forget(partition)
         replica.health = .halted(reason: "deleted")
+        // A log that is being opened anew right now is removed when that is done.
+        guard !isBeingReopened else { return }
         if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
@@ -147,6 +176,7 @@ public final class Shard<Environment: ShardEnvironment> {
         case .append(let append):
             do throws(ReceivedEntries.Flaw) {
                 let entries = try ReceivedEntries(payload ?? ByteBuffer(), of: append)
+                guard hasRoom(for: entries, of: replica) else { return }
                 try replica.checkPlace(of: entries, in: append)
                 replica.step(.received(message, from: peer, changes: entries.changes), entries: entries)
             } catch {
@@ -213,6 +243,7 @@ public final class Shard<Environment: ShardEnvironment> {
             replica.expireConfirmations(now: now)
         }
         upkeep.run(on: self, now: now)
+        watchDisk(now: now)
         cleaner.tick(now: now)
         if turnEndRequested == false { environment.flushLetters() }
     }
@@ -261,29 +292,33 @@ public final class Shard<Environment: ShardEnvironment> {
     }
 
     private func syncJournal() {
-        guard !journalSyncInFlight, journal.isDirty else { return }
+        guard journalSyncBegan == nil, journal.isDirty else { return }
         let promised = ordered.compactMap { replica in replica.unpersisted.map { (replica, $0) } }
         do throws(LogError) {
             guard let ticket = try journal.beginSync() else { return }
-            journalSyncInFlight = true
+            journalSyncBegan = environment.now
             environment.submit({ ticket.run() }) { result in
-                self.journalSyncInFlight = false
+                self.journalSyncBegan = nil
                 guard !self.isClosed else { return }
                 do throws(LogError) {
                     try self.journal.completeSync(ticket, result)
                 } catch {
-                    return self.stopAll("votes could not be stored: \(error)")
+                    return self.fenceAll("votes could not be stored: \(error)")
                 }
                 for (replica, hardState) in promised { replica.hardStatePersisted(hardState) }
                 if self.journal.isDirty { self.requestTurnEnd() }
             }
         } catch {
-            stopAll("votes could not be stored: \(error)")
+            // On a full disk the votes wait, and with them the letters that promise them.
+            if error.isOutOfSpace, !journal.isFailed { return ranOutOfRoom() }
+            fenceAll("votes could not be stored: \(error)")
         }
     }
 
-    private func stopAll(_ reason: String) {
-        for replica in ordered { replica.stop(reason) }
+    /// Takes note of how long a log's sync took.
+    func noteSync(since began: Moment, wasOvertaken: Bool) {
+        let now = environment.now
+        disk.synced(in: now.nanoseconds(since: began), wasOvertaken: wasOvertaken, now: now)
     }
 
     // MARK: - Stopping
@@ -310,27 +345,46 @@ public final class Shard<Environment: ShardEnvironment> {
                 try replica.log.writeOut()
                 try replica.log.close()
             } catch {
-                replica.stop("the log could not be closed: \(error)")
+                replica.fail("the log could not be closed", error)
             }
         }
     }
 }
 
 /// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
-private struct OpenedLog<Files: FileSystem> {
+struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
     let isRebuilding: Bool
 
+    init(failure: LogError) {
+        result = .failure(failure)
+        isRebuilding = false
+    }
+
     init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp) {
-        do {
-            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, on: node, in: files)
-        } catch {
-            isRebuilding = false
-            result = .failure(.disk(error))
-            return
-        }
+        var isRebuilding = false
         result = Result { () throws(LogError) in
-            try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+            let rebuilding = Rebuilding(assignment.directory)
+            let claim: Rebuilding.Claim
+            do throws(DiskError) {
+                claim = try rebuilding.claim(assignment, on: node, in: files)
+            } catch {
+                throw .disk(error)
+            }
+            let log = try PartitionLog.open(
+                directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+            switch claim {
+            case .none: break
+            case .acknowledged(let position) where log.holds(position):
+                do throws(DiskError) {
+                    try rebuilding.end(in: files)
+                } catch {
+                    throw .disk(error)
+                }
+            case .acknowledged, .lost: isRebuilding = true
+            }
+            return log
         }
+        self.isRebuilding = isRebuilding
     }
 }

@@ -66,6 +66,12 @@ public enum ShardEvent: Sendable {
     case steppedDown(PartitionID, Term)
     /// This replica has stopped itself: its disk or its data cannot be trusted any more.
     case stopped(PartitionID, reason: String)
+    /// The disk has failed this replica, which takes no part until its log has been opened anew.
+    case fenced(PartitionID, reason: String)
+    /// A fenced replica's log was opened anew and checked, and it takes part again.
+    case revived(PartitionID, summary: String)
+    /// The disk has become full or slow, or is neither any more.
+    case disk(ReplicaHealth)
     /// A peer sent what no correct peer sends; the letter was dropped.
     case badLetter(PartitionID, from: NodeID, reason: String)
     case retention(PartitionID, start: LogAnchor)

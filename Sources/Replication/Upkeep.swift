@@ -112,7 +112,7 @@ struct Upkeep {
                 try replica.log.checkpoint()
                 if replica.log.isDirty { shard.markDirty(replica) }
             } catch {
-                replica.stop("the checkpoint could not be written: \(error)")
+                replica.fail("the checkpoint could not be written", error)
             }
         }
     }

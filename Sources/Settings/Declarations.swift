@@ -114,6 +114,19 @@ extension Setting<Duration> {
         "log.retention.check.interval", "How often segments past retention.ms or retention.bytes are looked for.",
         initial: .seconds(60), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
 
+    public static let slowSync = Setting(
+        "storage.sync.slow",
+        "A disk whose syncs take longer than this, and longer than the peers', gives its leaderships away.",
+        initial: .milliseconds(500), bounds: .milliseconds(1) ... .seconds(3_600), change: .restart)
+
+    public static let slowSyncRecovery = Setting(
+        "storage.sync.slow.recovery", "How long a slow disk must have been fast before it leads again.",
+        initial: .seconds(30), bounds: .milliseconds(100) ... .seconds(3_600), change: .restart)
+
+    public static let stuckSync = Setting(
+        "storage.sync.stuck", "A sync that takes longer than this is given up, and its replica with it.",
+        initial: .seconds(10), bounds: .milliseconds(100) ... .seconds(3_600), change: .restart)
+
     public static let cleanerInterval = Setting(
         "log.cleaner.interval", "How often logs that are to be compacted are looked for, when there was none.",
         initial: .seconds(15), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
@@ -155,6 +168,16 @@ extension Setting<ByteCount> {
         "log.cleaner.dedupe.buffer.size",
         "The memory for keys of the one log that a node compacts at a time; keys beyond wait for the next pass.",
         initial: .mebibytes(64), bounds: .mebibytes(1) ... .gibibytes(16), change: .restart)
+
+    public static let storageReserve = Setting(
+        "storage.reserve.bytes",
+        "Room on the disk that records never take, and as much again kept in a file; at most a twentieth of the disk.",
+        initial: .mebibytes(64), bounds: .zero ... .gibibytes(1_024), change: .restart)
+
+    public static let catchUpBytesPerSecond = Setting(
+        "replication.catchup.bytes.per.second",
+        "How fast this node sends followers what they lack of the past, all together; 0 is without limit.",
+        initial: .mebibytes(256), bounds: .zero ... .gibibytes(1_024), change: .restart)
 
     public static let cleanerBytesPerSecond = Setting(
         "log.cleaner.io.max.bytes.per.second", "How fast a node may read logs to compact them; 0 is without limit.",
@@ -219,6 +242,11 @@ extension Setting<Int> {
     public static let appendInflight = Setting(
         "raft.append.inflight", "How many letters may be on their way to one follower of one partition.",
         initial: 64, bounds: 1...10_000, change: .restart)
+
+    public static let catchUpPartitions = Setting(
+        "replication.catchup.partitions",
+        "To how many followers this node sends the past at a time; the others wait for their turn.",
+        initial: 16, bounds: 1...10_000, change: .restart)
 
     public static let diskThreads = Setting(
         "disk.threads", "How many threads flush, open, delete and recover files.", initial: 4, bounds: 1...256,

@@ -93,6 +93,9 @@ public struct RaftSettings: Hashable, Sendable {
     public var inflightBytes = Setting.appendInflightBytes.initial
     public var inflightAppends = Setting.appendInflight.initial
     public var leaderBalanceInterval = Setting.leaderBalanceInterval.initial
+    /// 0 is without limit.
+    public var catchUpBytesPerSecond = Setting.catchUpBytesPerSecond.initial
+    public var catchUpPartitions = Setting.catchUpPartitions.initial
 
     public init() {}
 }
@@ -112,6 +115,10 @@ public struct StorageSettings: Hashable, Sendable {
     public var cleanerMapBytes = Setting.cleanerMapBytes.initial
     /// 0 is without limit.
     public var cleanerBytesPerSecond = Setting.cleanerBytesPerSecond.initial
+    public var reserve = Setting.storageReserve.initial
+    public var slowSync = Setting.slowSync.initial
+    public var slowSyncRecovery = Setting.slowSyncRecovery.initial
+    public var stuckSync = Setting.stuckSync.initial
 
     public init() {}
 }
