@@ -122,7 +122,7 @@ extension PartitionLog {
         checkpoint.trims = trims
         checkpoint.trims.truncate(to: written)
         checkpoint.cleanedTo = min(cleanedTo, written)
-        checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
+        checkpoint.segments = segments.filter { !$0.isEmpty || !$0.damage.isEmpty }.map { segment in
             SegmentSummary(
                 base: segment.base, generation: segment.generation, size: segment.size,
                 indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp,

@@ -18,8 +18,10 @@ public import RaftCore
 //     letter   group (topic u64 u64 · index u32) · message u8 (| 0x80: payload size varint and payload follow)
 //              · the message's fields as varints, in the order in which `RaftCore` declares them
 
+//     Repair letters have a term like all others, 0, and then number · from · to, or number · outcome.
+
 /// The version of the letters described above. Nodes of other versions are refused.
-public let peerProtocolVersion: UInt16 = 1
+public let peerProtocolVersion: UInt16 = 2
 
 /// Which of two connections to a peer's shard this is: bulk must not delay heartbeats.
 public enum PeerLane: Hashable, Sendable { case bulk, heartbeat }
@@ -187,5 +189,7 @@ enum MessageKind {
     static let heartbeatReply: UInt8 = 9
     static let snapshot: UInt8 = 10
     static let timeoutNow: UInt8 = 11
+    static let repairRequest: UInt8 = 32
+    static let repairAnswer: UInt8 = 33
     static let hasPayload: UInt8 = 0x80
 }

@@ -169,6 +169,7 @@ struct PeerReader {
     }
 
     private mutating func message(_ kind: UInt8) throws(PeerWireError) -> Message {
+        if let letter = try repair(kind) { return .repair(letter) }
         guard MessageKind.preVote...MessageKind.timeoutNow ~= kind else { throw .unknownMessage(kind) }
         let term = try term()
         switch kind {
@@ -197,6 +198,21 @@ struct PeerReader {
                 Snapshot(term: term, anchor: LogAnchor(position: position, offset: Offset(offset.rawValue))))
         default: return .timeoutNow(term: term)
         }
+    }
+
+    private mutating func repair(_ kind: UInt8) throws(PeerWireError) -> RepairLetter? {
+        guard kind == MessageKind.repairRequest || kind == MessageKind.repairAnswer else { return nil }
+        guard try term() == .zero else { throw .outOfRange(field: "a repair's term") }
+        let number = try varint()
+        guard kind == MessageKind.repairRequest else {
+            guard let code = UInt8(exactly: try varint()), let answer = RepairAnswer(rawValue: code) else {
+                throw .outOfRange(field: "a repair's answer")
+            }
+            return .answer(number: number, answer)
+        }
+        let (from, to) = (try index(), try index())
+        guard from < to else { throw .outOfRange(field: "a repair's range") }
+        return .request(number: number, range: from..<to)
     }
 
     private mutating func append(_ term: Term) throws(PeerWireError) -> Append {

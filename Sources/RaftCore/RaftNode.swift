@@ -187,6 +187,7 @@ public struct RaftNode: Sendable {
         // A term that far ahead is no election but damage, or malice (reliability.md H28).
         guard sender != id, message.term.rawValue - term.rawValue <= 1_000_000 else { return }
         switch message {
+        case .repair: break
         case .preVote(let question): answer(question, from: sender, into: &output)
         case .preVoteReply(let term, let granted, let round):
             preVoteReplied(term: term, granted: granted, round: round, from: sender, into: &output)
@@ -205,7 +206,7 @@ public struct RaftNode: Sendable {
 
     private mutating func receiveInTerm(_ message: Message, from sender: NodeID, into output: inout Output) {
         switch message {
-        case .preVote, .preVoteReply: break
+        case .preVote, .preVoteReply, .repair: break
         case .vote(let vote): answer(vote, from: sender, into: &output)
         case .voteReply(_, let granted): voteReplied(granted: granted, from: sender, into: &output)
         case .append(let append): received(append, from: sender, into: &output)

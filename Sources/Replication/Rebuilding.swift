@@ -30,10 +30,14 @@ struct Rebuilding {
     ) throws(DiskError) -> Bool {
         if try files.exists(file) { return true }
         guard assignment.mayHaveForgotten, try !files.exists(assignment.directory) else { return false }
+        try begin(in: files)
+        return true
+    }
+
+    func begin<Files: FileSystem>(in files: Files) throws(DiskError) {
         let marker = try files.open(file, .createOrOpen)
         try marker.synchronize()
         try files.synchronizeDirectory(parent)
-        return true
     }
 
     func end<Files: FileSystem>(in files: Files) throws(DiskError) {
@@ -49,6 +53,7 @@ extension Replica {
     ///
     /// Of two voters the other one has everything that was ever committed, so it may be voted for.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
+        if isDamaged, isWithheldForDamage(message, isOwn: isOwn) { return true }
         guard isRebuilding || shard.isStopping else { return false }
         switch message {
         case .preVote, .vote: return isOwn || (isRebuilding && raft.members.voters.count > 2)

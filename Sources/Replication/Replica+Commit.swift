@@ -28,7 +28,7 @@ extension Replica {
                 for bytes in slice.bytes { try apply(bytes, below: end, to: state) }
             }
         } catch {
-            stop("the committed log could not be applied: \(error)")
+            fail("the committed log could not be applied", error)
         }
     }
 

@@ -43,6 +43,9 @@ public final class Replica<Environment: ShardEnvironment> {
     var hidesSegments = false
     /// Compaction has a job under way in this log's directory.
     var isBeingCleaned = false
+    /// How many checks and repairs have one.
+    var inspections = 0
+    var damageState = DamageState()
     var syncInFlight = false
     var isMarkedDirty = false
     var isMarkedForReplication = false
@@ -239,7 +242,7 @@ public final class Replica<Environment: ShardEnvironment> {
         retirement()
     }
 
-    var isBusyOnDisk: Bool { syncInFlight || isBeingCleaned }
+    var isBusyOnDisk: Bool { syncInFlight || isBeingCleaned || inspections > 0 }
 
     /// Ends this replica's part in its group for good: it says nothing more to anybody.
     ///

@@ -69,4 +69,14 @@ public enum ShardEvent: Sendable {
     /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
     case rebuilding(PartitionID)
     case rebuilt(PartitionID)
+    /// Bytes that were durable are wrong, or gone; they are fetched from the peers.
+    case damaged(PartitionID, LogDamage)
+    /// A damaged segment, the one that begins at this slot, is whole again.
+    case repaired(PartitionID, segment: LogIndex)
+    /// A damaged part could not be repaired yet; it will be tried again.
+    case repairDelayed(PartitionID, reason: String)
+    /// All logs of the shard were read and checked once.
+    case scrubbed(ScrubReport)
+    /// A log that cannot be read at all was given another name; it is fetched anew from the peers.
+    case setAside(PartitionID, as: String, reason: String)
 }
