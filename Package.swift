@@ -92,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
-                argumentParser, histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
+                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
         // Tests.
@@ -110,6 +110,9 @@ let package = Package(
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
         tests("TransportTests", ["LogModel", "RaftCore", "PeerWire", "Transport", nioCore, nioPosix, logging]),
+        tests(
+            "ReplicationTests",
+            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", "Simulation", nioCore]),
         tests(
             "BrokerTests",
             [

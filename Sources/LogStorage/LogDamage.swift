@@ -58,7 +58,9 @@ struct LogMap: Sendable {
         }
         guard head.isMarker == markers.contains(index) else { return "a marker and a batch have changed places" }
         let next = index.advanced(by: head.slots)
-        guard head.isMarker || markers.slots(in: index..<next).isEmpty else { return "a batch in the place of a marker" }
+        guard head.isMarker || markers.slots(in: index..<next).isEmpty else {
+            return "a batch in the place of a marker"
+        }
         guard terms.term(at: index) == head.term, terms.term(at: next.advanced(by: -1)) == head.term else {
             return "term \(head.term) where \(terms.term(at: index) ?? .zero) belongs"
         }

@@ -258,7 +258,8 @@ extension PartitionLog {
 struct EntryScan<File: StorageFile> {
     private let file: File
     private let end: Int64
-    private var position: Int64
+    /// Where the next entry begins.
+    private(set) var position: Int64
     private var window: [UInt8]
     private var windowStart: Int64 = 0
     private var windowCount = 0

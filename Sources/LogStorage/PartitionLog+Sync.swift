@@ -191,7 +191,7 @@ extension PartitionLog {
         var size = segment.size
         var rows = segment.index.stored
         if point < segment.end {
-            size = point <= segment.base ? 0 : try locate(point).position
+            size = point <= segment.base ? 0 : try cutPlace(at: point).position
             rows = min(rows, (try? segment.index.count { $0.position < size }) ?? 0)
         }
         return SegmentSummary(

@@ -61,13 +61,14 @@ extension PartitionLog {
         try segment.cut(at: place.position, end: place.index)
     }
 
-    private struct Cut {
+    /// Where a log can be cut.
+    struct Cut {
         let segment: Int
         let position: Int64
         let index: LogIndex
     }
 
-    private func cutPlace(at newEnd: LogIndex) throws(LogError) -> Cut {
+    func cutPlace(at newEnd: LogIndex) throws(LogError) -> Cut {
         guard let number = segmentNumber(at: newEnd), let damage = segments[number].damage.last else {
             let found = try locate(newEnd)
             guard found.index == newEnd else { throw notABoundary(newEnd) }

@@ -21,7 +21,8 @@ final class Segment<FS: FileSystem> {
     /// Bytes known to be on stable storage.
     var durableSize: Int64
     var needsSync = false
-    /// What of its bytes is wrong, as far as known, in log order. While there is any, the file is not read or appended to.
+    /// What of its bytes is wrong, as far as known, in log order. While there is any, the file is neither read nor
+    /// appended to.
     var damage: [LogDamage] = []
     /// The first batch's greatest timestamp, from which `segment.ms` counts.
     var firstTimestamp: Int64?

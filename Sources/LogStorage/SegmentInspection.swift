@@ -61,6 +61,19 @@ extension PartitionLog {
         return try inspection(of: segment)
     }
 
+    /// Where a reader that got the bytes unchecked, by `fetch`, has met damage: for `beginInspection(after:)`.
+    public func suspects(from offset: Offset, size: ByteCount, detail: String) -> [LogError.Corruption] {
+        guard let first = segmentNumber(at: index(of: offset)) else { return [] }
+        var left = size.rawValue
+        // The first one may be read from anywhere on.
+        var suspects = [segments[first].path]
+        for segment in segments[(first + 1)...] where left > 0 {
+            suspects.append(segment.path)
+            left -= segment.size
+        }
+        return suspects.map { .init(file: $0, position: .zero, detail: detail) }
+    }
+
     /// Begins to check the segment in which a read has met damage. `nil` when it is gone, or known to be damaged.
     public func beginInspection(after corruption: LogError.Corruption) throws(LogError) -> SegmentInspection<FS>? {
         try checkUsable()

@@ -310,8 +310,8 @@ extension Replica {
             voters == 1
             ? "there is no other replica: restore the file from a backup while the node is stopped, or give the "
                 + "partition's data up by deleting its topic"
-            : "\(lost) of \(voters) replicas have lost the same: start the nodes that are down, or restore the file from "
-                + "a backup while this node is stopped, then restart it"
+            : "\(lost) of \(voters) replicas have lost the same: start the nodes that are down, or restore the file "
+                + "from a backup while this node is stopped, then restart it"
         stop("halted, and nothing was deleted: \(what); \(advice)")
     }
 }

@@ -32,6 +32,9 @@ import Testing
             HeartbeatReply(term: Term(9), sequence: 1 << 62, held: LogIndex(12), matched: LogIndex(11))),
         .snapshot(Snapshot(term: Term(9), anchor: LogAnchor(position: position, offset: Offset(5)))),
         .timeoutNow(term: Term(9)),
+        .repair(.request(number: .max, range: LogIndex(127)..<LogIndex(.max))),
+        .repair(.answer(number: 128, .entries)),
+        .repair(.answer(number: 0, .unable)),
     ]
 
     static let frames: [PeerFrame] =
@@ -186,8 +189,9 @@ import Testing
         var longer = body
         longer.writeInteger(UInt8(0))
         #expect(throws: PeerWireError.trailingBytes) { try PeerFrame(longer) }
-        body.setInteger(UInt16(2), at: body.readerIndex + 1)
-        #expect(throws: PeerWireError.unsupportedVersion(2)) { try PeerFrame(body) }
+        let other = peerProtocolVersion + 1
+        body.setInteger(other, at: body.readerIndex + 1)
+        #expect(throws: PeerWireError.unsupportedVersion(other)) { try PeerFrame(body) }
     }
 
     /// Reading never traps, and what it accepts it writes back byte for byte.

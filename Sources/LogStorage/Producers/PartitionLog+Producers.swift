@@ -155,7 +155,8 @@ extension PartitionLog {
         let isDue =
             producerMemory.entriesSinceSnapshot >= ProducerMemory<FS>.snapshotInterval
             || producerMemory.snapshotIndex < (segments.last?.base ?? start.position.end)
-        guard isDue, !producersAreUnknown, producerMemory.snapshotIndex < index, producerMemory.undoFloor <= index else { return nil }
+        guard isDue, !producersAreUnknown else { return nil }
+        guard producerMemory.snapshotIndex < index, producerMemory.undoFloor <= index else { return nil }
         producerMemory.snapshotIndex = index
         producerMemory.entriesSinceSnapshot = 0
         return ProducerSnapshotJob(
