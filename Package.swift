@@ -94,8 +94,8 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
-                argumentParser, histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
+                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
         // Tests.

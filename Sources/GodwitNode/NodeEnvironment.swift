@@ -137,6 +137,32 @@ final class NodeEnvironment: CellEnvironment {
             logger.notice("rebuilt, votes again", metadata: ["partition": "\(partition)"])
         case .membersChanged(let partition, let members):
             logger.notice("members changed", metadata: ["partition": "\(partition)", "members": "\(members)"])
+        case .damaged, .repaired, .repairDelayed, .scrubbed, .setAside: reportDamage(event)
+        }
+    }
+}
+
+extension NodeEnvironment {
+    private func reportDamage(_ event: ShardEvent) {
+        switch event {
+        case .damaged(let partition, let damage):
+            logger.error("damaged, to be repaired", metadata: ["partition": "\(partition)", "damage": "\(damage)"])
+        case .repaired(let partition, let segment):
+            logger.notice("repaired", metadata: ["partition": "\(partition)", "segment": "\(segment)"])
+        case .repairDelayed(let partition, let reason):
+            logger.warning("not repaired yet", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .scrubbed(let report):
+            logger.info(
+                "all logs checked",
+                metadata: [
+                    "bytes": "\(report.bytes)", "segments": "\(report.segments)", "damaged": "\(report.damaged)",
+                    "seconds": "\(report.nanoseconds / 1_000_000_000)",
+                ])
+        case .setAside(let partition, let path, let reason):
+            logger.error(
+                "a log was set aside, to be fetched anew",
+                metadata: ["partition": "\(partition)", "kept as": "\(path)", "reason": "\(reason)"])
+        default: break
         }
     }
 }

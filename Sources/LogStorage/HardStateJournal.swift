@@ -24,7 +24,7 @@ public final class HardStateJournal<FS: FileSystem> {
     /// A file below this many bytes is never written anew.
     private let rewriteBytes: Int64
 
-    private static var name: String { "hardstate" }
+    static var name: String { "hardstate" }
 
     private init(directory: String, fs: FS, file: FS.File, content: HardStateFrame.Content, rewriteBytes: Int64) {
         self.directory = directory
@@ -76,17 +76,7 @@ public final class HardStateJournal<FS: FileSystem> {
         _ path: String, directory: String, fs: FS, rewriteBytes: Int64
     ) throws(LogError) -> sending HardStateJournal {
         let file = try onDisk { () throws(DiskError) in try fs.open(path, .existing) }
-        let size = try onDisk { () throws(DiskError) in try file.size() }.rawValue
-        guard size <= HardStateFrame.sizeLimit else {
-            throw .corrupt(.init(file: path, position: .zero, detail: "too large for a journal of hard state"))
-        }
-        let bytes = try file.readBuffer(Int(size), at: 0, path: path)
-        let content: HardStateFrame.Content
-        do throws(HardStateFrame.Flaw) {
-            content = try HardStateFrame.read(bytes)
-        } catch {
-            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
-        }
+        let (content, _) = try read(file, path)
         // It is written anew: what is readable may be visible only, and after a sync that failed in an earlier life no
         // later one would write it.
         let journal = HardStateJournal(
@@ -97,6 +87,29 @@ public final class HardStateJournal<FS: FileSystem> {
             try ticket.run().get()
         }
         return journal
+    }
+
+    private static func read(_ file: FS.File, _ path: String) throws(LogError) -> (HardStateFrame.Content, Int64) {
+        let size = try onDisk { () throws(DiskError) in try file.size() }.rawValue
+        guard size <= HardStateFrame.sizeLimit else {
+            throw .corrupt(.init(file: path, position: .zero, detail: "too large for a journal of hard state"))
+        }
+        let bytes = try file.readBuffer(Int(size), at: 0, path: path)
+        do throws(HardStateFrame.Flaw) {
+            return (try HardStateFrame.read(bytes), size)
+        } catch {
+            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
+        }
+    }
+
+    /// What a journal holds on which nobody runs; nothing is changed.
+    static func content(
+        in directory: String, fs: FS
+    ) throws(LogError) -> (states: [PartitionID: HardState], fileSize: ByteCount, torn: ByteCount) {
+        let path = directory + "/" + name
+        let file = try onDisk { () throws(DiskError) in try fs.open(path, .readOnly) }
+        let (content, size) = try read(file, path)
+        return (content.states, ByteCount(size), ByteCount(size - content.size))
     }
 
     /// What was recorded last for `group`; term 0 and no vote when nothing was.

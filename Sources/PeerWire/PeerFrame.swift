@@ -20,6 +20,8 @@ public import RaftCore
 //              · the message's fields as varints, in the order in which `RaftCore` declares them
 //     members  voters · outgoing · learners, each a count and ascending nodes
 
+//     Repair letters have a term like all others, 0, and then number · from · to, or number · outcome.
+
 /// The version of the letters described above. Nodes of other versions are refused.
 public let peerProtocolVersion: UInt16 = 2
 
@@ -199,6 +201,8 @@ enum MessageKind {
     static let heartbeatReply: UInt8 = 9
     static let snapshot: UInt8 = 10
     static let timeoutNow: UInt8 = 11
+    static let repairRequest: UInt8 = 32
+    static let repairAnswer: UInt8 = 33
     static let hasPayload: UInt8 = 0x80
     /// `isRebuilding` of an answer, `isComplete` of a heartbeat.
     static let isFlagged: UInt8 = 0x40

@@ -239,6 +239,15 @@ extension ByteBuffer {
             }
             return MessageKind.snapshot
         case .timeoutNow: return MessageKind.timeoutNow
+        case .repair(.request(let number, let range)):
+            writeVarint(number)
+            writeVarint(range.lowerBound)
+            writeVarint(range.upperBound)
+            return MessageKind.repairRequest
+        case .repair(.answer(let number, let answer)):
+            writeVarint(number)
+            writeVarint(UInt64(answer.rawValue))
+            return MessageKind.repairAnswer
         }
     }
 

@@ -139,6 +139,7 @@ extension Replica {
     /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand, and one with a bad
     /// disk does not stand because it is asked to.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
+        if isDamaged, isWithheldForDamage(message, isOwn: isOwn) { return true }
         guard shard.isStopping || !health.isFitToLead else { return false }
         switch message {
         case .preVote, .vote: return shard.isStopping && isOwn

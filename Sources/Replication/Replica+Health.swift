@@ -23,8 +23,9 @@ extension Replica {
         shard.reopenLater(id)
     }
 
-    /// What a failed piece of work means: the disk's refusal fences, anything else is for good.
+    /// What a failed piece of work means: damage is repaired, the disk's refusal fences, anything else is for good.
     func fail(_ work: String, _ error: any Error) {
+        if case .corrupt(let what) = error as? LogError { return suspect(what) }
         let reason = "\(work): \(error)"
         var refusal = error as? DiskError
         var isWornOut = false

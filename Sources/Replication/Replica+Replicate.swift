@@ -29,6 +29,8 @@ extension Replica {
                         to: peer)
                 } catch {
                     fail("the log could not be read for \(peer)", error)
+                    // What is damaged is sent once it has been repaired.
+                    return
                 }
             case .snapshot:
                 sendSnapshot(to: peer)

@@ -51,6 +51,9 @@ public final class Replica<Environment: ShardEnvironment> {
     /// The disk had no room for the end of the log, which waits in memory.
     var lacksRoom = false
     var lastOffer: LeadershipOffer?
+    /// How many checks and repairs have one.
+    var inspections = 0
+    var damageState = DamageState()
     var isMarkedDirty = false
     var isMarkedForReplication = false
     /// Everything below has been handed to `state`.
@@ -267,7 +270,7 @@ public final class Replica<Environment: ShardEnvironment> {
         retirement()
     }
 
-    var isBusyOnDisk: Bool { syncUnderWay != nil || isBeingCleaned }
+    var isBusyOnDisk: Bool { syncUnderWay != nil || isBeingCleaned || inspections > 0 }
 
     // MARK: - Snapshots
 

@@ -52,10 +52,12 @@ extension Shard {
         let now = environment.wallClock
         let assignment = old.assignment
         let node = settings.node
+        let hasState = old.state != nil
         let isAlone = old.raft.members.voters.count < 2
         let promise = old.log.durablePosition
         environment.submit({
-            ReopenedLog(assignment, on: node, in: files, now: now, keeping: promise, isAlone: isAlone)
+            ReopenedLog(
+                assignment, on: node, in: files, now: now, hasState: hasState, keeping: promise, isAlone: isAlone)
         }) { outcome in
             let outcome = outcome.opened
             guard !self.isClosed else { return }
@@ -119,8 +121,8 @@ struct ReopenedLog<Files: FileSystem> {
     ///   - promise: what the copy had acknowledged.
     ///   - isAlone: nobody else has a copy, so what is gone is gone.
     init(
-        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, keeping promise: LogPosition,
-        isAlone: Bool
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool,
+        keeping promise: LogPosition, isAlone: Bool
     ) {
         let readied = Result { () throws(LogError) in
             do throws(DiskError) {
@@ -135,7 +137,7 @@ struct ReopenedLog<Files: FileSystem> {
             opened = OpenedLog(failure: error)
             return
         }
-        let opened = OpenedLog(assignment, on: node, in: files, now: now)
+        let opened = OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
         guard isAlone, opened.isRebuilding, case .success(let log) = opened.result else {
             self.opened = opened
             return

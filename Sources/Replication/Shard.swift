@@ -40,6 +40,8 @@ public final class Shard<Environment: ShardEnvironment> {
     private(set) var connectedPeers: [NodeID: Moment] = [:]
     private var upkeep = Upkeep()
     private lazy var cleaner = Cleaner(self, settings.cleaner)
+    private(set) lazy var scrubber = Scrubber(self, settings.scrub)
+    private(set) lazy var repairs = Repairs(self)
     /// Leadership is being given away; nothing new begins.
     public private(set) var isStopping = false
     /// The logs are closed: whatever still arrives comes too late.
@@ -75,13 +77,19 @@ public final class Shard<Environment: ShardEnvironment> {
         let files = environment.files
         let now = environment.wallClock
         let node = settings.node
-        environment.submit({ OpenedLog(assignment, on: node, in: files, now: now) }) { outcome in
+        let hasState = state != nil
+        environment.submit({
+            OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
+        }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
             switch outcome.result {
             case .success(let log):
                 guard !self.closed.contains(partition) else {
                     return self.removeFiles(of: partition, in: assignment.directory)
+                }
+                if let (path, reason) = outcome.setAside {
+                    self.environment.report(.setAside(partition, as: path, reason: reason))
                 }
                 self.join(assignment, log: log, isRebuilding: outcome.isRebuilding, state: state)
                 opened(.success(()))
@@ -123,6 +131,7 @@ public final class Shard<Environment: ShardEnvironment> {
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
+        replica.noteDamage(replica.log.damage)
     }
 
     /// Ends the keeping of a partition that was deleted; its files go once no disk work is under way.
@@ -171,6 +180,9 @@ public final class Shard<Environment: ShardEnvironment> {
     /// One letter of a peer. Letters for groups that are not here are dropped.
     public func receive(_ message: Message, of group: PartitionID, payload: ByteBuffer?, from peer: NodeID) {
         guard !isClosed, let replica = replicas[group], replica.stopped == nil else { return }
+        if case .repair(let letter) = message {
+            return repairs.receive(letter, payload: payload ?? ByteBuffer(), for: replica, from: peer)
+        }
         guard !replica.isWithheld(message, isOwn: false) else { return }
         switch message {
         case .append(let append):
@@ -245,6 +257,8 @@ public final class Shard<Environment: ShardEnvironment> {
         upkeep.run(on: self, now: now)
         watchDisk(now: now)
         cleaner.tick(now: now)
+        scrubber.tick(now: now)
+        repairs.tick(now: now)
         if turnEndRequested == false { environment.flushLetters() }
     }
 
@@ -355,36 +369,64 @@ public final class Shard<Environment: ShardEnvironment> {
 struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
     let isRebuilding: Bool
+    /// The new name of a log that could not be opened, and why.
+    let setAside: (path: String, reason: String)?
 
     init(failure: LogError) {
         result = .failure(failure)
         isRebuilding = false
+        setAside = nil
     }
 
-    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp) {
-        var isRebuilding = false
+    /// - Parameter hasState: a state machine is fed by the log. It cannot wait for a part in the middle: it has to know
+    ///   everything before it decides.
+    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool) {
+        let rebuilding = Rebuilding(assignment.directory)
+        var aside: (path: String, reason: String)?
+        var isForgetful = false
         result = Result { () throws(LogError) in
-            let rebuilding = Rebuilding(assignment.directory)
-            let claim: Rebuilding.Claim
-            do throws(DiskError) {
-                claim = try rebuilding.claim(assignment, on: node, in: files)
-            } catch {
-                throw .disk(error)
+            let claim = try Self.onDisk { () throws(DiskError) in
+                try rebuilding.claim(assignment, on: node, in: files)
             }
-            let log = try PartitionLog.open(
-                directory: assignment.directory, in: files, limits: assignment.limits, now: now)
-            switch claim {
-            case .none: break
-            case .acknowledged(let position) where log.holds(position):
-                do throws(DiskError) {
-                    try rebuilding.end(in: files)
-                } catch {
-                    throw .disk(error)
+            let reason: String
+            do throws(LogError) {
+                let log = try Self.open(assignment, in: files, now: now)
+                switch claim {
+                case .none: break
+                case .acknowledged(let position) where log.holds(position):
+                    try Self.onDisk { () throws(DiskError) in try rebuilding.end(in: files) }
+                case .acknowledged, .lost: isForgetful = true
                 }
-            case .acknowledged, .lost: isRebuilding = true
+                guard hasState, assignment.replicas.count > 1, let damage = log.damage.first else { return log }
+                reason = "\(damage)"
+            } catch {
+                // Without peers there is nobody to fetch it from.
+                guard case .corrupt(let what) = error, assignment.replicas.count > 1 else { throw error }
+                reason = "\(what)"
             }
-            return log
+            let path = try Self.onDisk { () throws(DiskError) in
+                try rebuilding.begin(.lost, in: files)
+                return try SettingAside.run(assignment.directory, in: files)
+            }
+            isForgetful = true
+            aside = (path, reason)
+            return try Self.open(assignment, in: files, now: now)
         }
-        self.isRebuilding = isRebuilding
+        isRebuilding = isForgetful
+        setAside = aside
+    }
+
+    private static func open(
+        _ assignment: ReplicaAssignment, in files: Files, now: Timestamp
+    ) throws(LogError) -> PartitionLog<Files> {
+        try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+    }
+
+    private static func onDisk<Answer>(_ work: () throws(DiskError) -> Answer) throws(LogError) -> Answer {
+        do throws(DiskError) {
+            return try work()
+        } catch {
+            throw .disk(error)
+        }
     }
 }

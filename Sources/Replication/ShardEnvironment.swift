@@ -84,4 +84,14 @@ public enum ShardEvent: Sendable {
     case rebuilt(PartitionID)
     /// Who belongs to the group, for certain.
     case membersChanged(PartitionID, RaftMembers)
+    /// Bytes that were durable are wrong, or gone; they are fetched from the peers.
+    case damaged(PartitionID, LogDamage)
+    /// A damaged segment, the one that begins at this slot, is whole again.
+    case repaired(PartitionID, segment: LogIndex)
+    /// A damaged part could not be repaired yet; it will be tried again.
+    case repairDelayed(PartitionID, reason: String)
+    /// All logs of the shard were read and checked once.
+    case scrubbed(ScrubReport)
+    /// A log that cannot be read at all was given another name; it is fetched anew from the peers.
+    case setAside(PartitionID, as: String, reason: String)
 }

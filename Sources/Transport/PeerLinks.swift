@@ -110,7 +110,7 @@ public final class PeerLinks {
         case .append(let append) where !append.runs.isEmpty:
             lane = .bulk
             size += append.runs.count * PeerLimits.termRunBytes
-        case .snapshot: lane = .bulk
+        case .snapshot, .repair: lane = .bulk
         default: break
         }
         guard size <= limits.maxFrameBytes, let link = links[peer], let open = link.lane(lane),

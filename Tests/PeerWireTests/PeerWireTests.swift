@@ -44,6 +44,9 @@ import Testing
                     voters: [NodeID(1), NodeID(200), NodeID(3)], outgoing: [NodeID(1), NodeID(7)],
                     learners: [NodeID(7), NodeID(90_000)]))),
         .timeoutNow(term: Term(9)),
+        .repair(.request(number: .max, range: LogIndex(127)..<LogIndex(.max))),
+        .repair(.answer(number: 128, .entries)),
+        .repair(.answer(number: 0, .unable)),
     ]
 
     static let frames: [PeerFrame] =

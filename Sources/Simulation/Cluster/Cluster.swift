@@ -292,7 +292,9 @@ final class Cluster {
         case .becameLeader(let partition, _):
             statistics.elections += 1
             leadsSince[number(of: partition)] = now
-        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt, .membersChanged: break
+        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt, .membersChanged,
+            .damaged, .repaired, .repairDelayed, .scrubbed, .setAside:
+            break
         }
     }
 
