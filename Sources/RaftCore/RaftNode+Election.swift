@@ -239,6 +239,11 @@ extension RaftNode {
         }
     }
 
+    /// Whoever's process may have ended may have lost what it promised, and be asked again by somebody else.
+    mutating func forgetVote(of peer: NodeID) {
+        if role == .candidate { granted.removeAll { $0 == peer } }
+    }
+
     /// Our own vote counts once it is on disk.
     mutating func countVotes(into output: inout Output) {
         precondition(role == .candidate, "only a candidate counts votes")

@@ -53,9 +53,15 @@ extension RaftNode {
     private func isOneStep(to wanted: RaftMembers) -> Bool {
         guard !wanted.voters.isEmpty, wanted != members else { return false }
         guard wanted.isJoint else { return wanted.voters == members.voters }
-        // Nobody gets a vote who has not been sent the log before (redpanda 876fe9e265).
         return wanted.outgoing == members.voters && wanted.voters != members.voters
-            && wanted.voters.allSatisfy { members.contains($0) }
+            && wanted.voters.allSatisfy { members.voters.contains($0) || isReady($0) }
+    }
+
+    /// Whether a learner may be given a vote: it is sent the log, and its word counts (redpanda 876fe9e265). Were it
+    /// still being rebuilt, it could not vote for whoever comes to lead next.
+    private func isReady(_ learner: NodeID) -> Bool {
+        guard members.learners.contains(learner), let place = place(of: learner) else { return learner == id }
+        return peers[place].state == .replicating && peers[place].memory == .sound
     }
 
     /// The entry that says `changed` is in the own log.

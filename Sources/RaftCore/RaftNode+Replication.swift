@@ -153,7 +153,10 @@ extension RaftNode {
     }
 
     mutating func peerConnected(_ peer: NodeID, into output: inout Output) {
-        guard role == .leader else { return leaderlessMetPeer(peer) }
+        guard role == .leader else {
+            forgetVote(of: peer)
+            return leaderlessMetPeer(peer)
+        }
         guard let place = place(of: peer) else { return }
         peers[place].memory = .sound
         peers[place].forgiveLosses()
@@ -162,7 +165,10 @@ extension RaftNode {
     }
 
     mutating func peerLost(_ peer: NodeID, into output: inout Output) {
-        guard role == .leader else { return followerLostPeer(peer) }
+        guard role == .leader else {
+            forgetVote(of: peer)
+            return followerLostPeer(peer)
+        }
         if transfer?.target == peer { transfer = nil }
         guard let place = place(of: peer) else { return }
         peers[place].memory = .sound

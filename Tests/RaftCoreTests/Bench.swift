@@ -96,8 +96,8 @@ struct Bench {
     /// What `settle` delivers; all else is lost.
     var passes: (Flight) -> Bool = { _ in true }
     var oracle = Oracle()
-    /// The caller does not append the members that it is asked to.
-    var refusesMembers = false
+    /// The caller does not append that the joint configuration is left.
+    var refusesToLeave = false
     private var nextValue: UInt64 = 1
 
     init(
@@ -151,10 +151,13 @@ struct Bench {
         members[place].node.handle(event, now: now, into: &output)
         perform(output, at: place, entries: entries)
         oracle.observe(place, members[place], output)
+        oracle.observeMembers(place, members)
         if let term = output.appendLeaderStart {
             append(place, slots: 1, term: term)
         }
-        if let changed = output.appendMembers, members[place].node.pendingMembers == changed, !refusesMembers {
+        if let changed = output.appendMembers, members[place].node.pendingMembers == changed,
+            !(refusesToLeave && members[place].node.members.isJoint)
+        {
             append(place, slots: 1, term: members[place].node.term, members: changed)
         }
         if output.endRebuilding, members[place].isRebuilding {
@@ -205,6 +208,7 @@ struct Bench {
 
     private mutating func append(_ place: Int, slots: Int64, term: Term, members changed: RaftMembers? = nil) {
         let end = members[place].end.advanced(by: slots)
+        if let changed { oracle.membersChange(to: changed, by: members[place]) }
         members[place].log.append(Entry(term: term, end: end, value: nextValue, members: changed))
         nextValue += 1
         step(place, .proposed(end: end, members: changed))
@@ -319,13 +323,13 @@ struct Bench {
     }
 
     /// The disk of a member that is down is replaced by an empty one; the letters it has sent are lost with it.
-    mutating func wipe(_ place: Int, forgettingThatToo isUnaware: Bool = false) {
+    mutating func wipe(_ place: Int, unnoticed isUnnoticed: Bool = false) {
         members[place].log = []
         members[place].start = .origin
         members[place].durable = .zero
         members[place].disk = HardState()
         members[place].membersAtStart = nil
-        members[place].isRebuilding = !isUnaware
+        members[place].isRebuilding = !isUnnoticed
         members[place].commit = .zero
         flights.removeAll { $0.from == NodeID(Int32(place)) }
     }
