@@ -135,6 +135,8 @@ final class NodeEnvironment: CellEnvironment {
                 metadata: ["partition": "\(partition)"])
         case .rebuilt(let partition):
             logger.notice("rebuilt, votes again", metadata: ["partition": "\(partition)"])
+        case .membersChanged(let partition, let members):
+            logger.notice("members changed", metadata: ["partition": "\(partition)", "members": "\(members)"])
         }
     }
 }

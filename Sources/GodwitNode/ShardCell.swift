@@ -118,7 +118,7 @@ package final class NodeCell<Environment: CellEnvironment> {
         shard.handOver()
         let peers = links.connectedPeers
         return shard.allReplicas.count { replica in
-            replica.isLeader && replica.assignment.replicas.contains { peers.contains($0) }
+            replica.isLeader && replica.members.voters.contains { peers.contains($0) }
         }
     }
 

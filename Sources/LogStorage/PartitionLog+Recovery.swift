@@ -33,7 +33,8 @@ extension PartitionLog {
         if checkpoint.isRestarting {
             try remove(files, in: directory, fs: fs)
             return try begin(
-                at: checkpoint.start, trims: checkpoint.trims, in: directory, fs: fs, limits: limits)
+                at: checkpoint.start, trims: checkpoint.trims, memberships: checkpoint.memberships, in: directory,
+                fs: fs, limits: limits)
         }
         // Retention and compaction have the checkpoint let go of files before they remove them, and name new ones only
         // once they are whole. Beyond the recovery point lies what was appended since.
@@ -51,12 +52,14 @@ extension PartitionLog {
     }
 
     private static func begin(
-        at anchor: LogAnchor, trims: TrimTable = TrimTable(), in directory: String, fs: FS, limits: LogLimits
+        at anchor: LogAnchor, trims: TrimTable = TrimTable(), memberships: MembershipTable = MembershipTable(),
+        in directory: String, fs: FS, limits: LogLimits
     ) throws(LogError) -> sending PartitionLog {
         var recovery = RecoveryReport()
         recovery.wasClean = true
         var checkpoint = Checkpoint(emptyAt: anchor)
         checkpoint.trims = trims
+        checkpoint.memberships = memberships
         let log = PartitionLog(
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [], recovery: recovery)
         try log.writeCheckpoint()
@@ -157,9 +160,7 @@ extension PartitionLog {
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
             guard head.baseOffset == endOffset, head.term >= lastTerm else { break }
             if head.isMarker {
-                // Only a trim's payload says something here, and it is short.
-                let size = head.kind == .logStart ? min(head.totalSize, 1 << 10) : 0
-                let bytes = try file.readBuffer(size, at: segment.size, path: segment.path)
+                let bytes = try file.readBuffer(Self.sizeToRead(of: head), at: segment.size, path: segment.path)
                 note(marker: head, of: bytes, at: bytes.readerIndex)
             }
             if head.term != lastTerm || terms.rows.isEmpty {
@@ -176,6 +177,15 @@ extension PartitionLog {
         sizeOnDisk += segment.size - before
         // Being readable says nothing about the disk: the process may have died with all of this in the page cache.
         segment.needsSync = true
+    }
+
+    /// How much of a marker says something here.
+    private static func sizeToRead(of head: EntryHead) -> Int {
+        switch head.kind {
+        case .logStart: min(head.totalSize, 1 << 10)
+        case .membership: min(head.totalSize, EntryHead.size + 1 + MembershipTable.maximumPayload)
+        default: 0
+        }
     }
 
     /// Writes bytes over themselves, so that the next sync writes what an earlier one failed to.

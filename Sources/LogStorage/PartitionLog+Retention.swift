@@ -81,6 +81,7 @@ extension PartitionLog {
         markers.dropPrefix(before: anchor.position.end)
         terms.dropPrefix(before: anchor.position.end)
         terms.truncate(to: end)
+        memberships.dropPrefix(before: anchor.position.end)
         cleanedTo = max(cleanedTo, anchor.position.end)
         if segments.isEmpty { recent.evict(toCost: 0) }
         // Once the checkpoint says so, what lies before the start is removed by the next opening if not now.

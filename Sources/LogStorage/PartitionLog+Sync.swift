@@ -121,6 +121,8 @@ extension PartitionLog {
         checkpoint.markers.truncate(to: written)
         checkpoint.trims = trims
         checkpoint.trims.truncate(to: written)
+        checkpoint.memberships = memberships
+        checkpoint.memberships.truncate(to: written)
         checkpoint.cleanedTo = min(cleanedTo, written)
         checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
             SegmentSummary(
@@ -172,6 +174,8 @@ extension PartitionLog {
         checkpoint.markers.truncate(to: point)
         checkpoint.trims = trims
         checkpoint.trims.truncate(to: point)
+        checkpoint.memberships = memberships
+        checkpoint.memberships.truncate(to: point)
         checkpoint.cleanedTo = min(cleanedTo, point)
         for segment in segments where segment.base < point {
             checkpoint.segments.append(try summary(of: segment, upTo: point))

@@ -35,6 +35,7 @@ extension PartitionLog {
         markers.truncate(to: newEnd)
         terms.truncate(to: newEnd)
         trims.truncate(to: newEnd)
+        memberships.truncate(to: newEnd)
         cleanedTo = min(cleanedTo, newEnd)
         lastTerm = terms.rows.last?.term ?? start.position.term
         try truncateProducers(to: newEnd)
@@ -65,7 +66,9 @@ extension PartitionLog {
     /// Drops everything; the log is then empty and begins at `anchor`, durably so. Blocks.
     ///
     /// A crash leaves either the old log or the new one: the checkpoint that says "remove every segment" decides.
-    public func restart(at anchor: LogAnchor) throws(LogError) {
+    ///
+    /// - Parameter membership: what the last membership marker before the anchor says, where there was one.
+    public func restart(at anchor: LogAnchor, membership: [UInt8]? = nil) throws(LogError) {
         try checkUsable()
         restarts += 1
         _ = checkpointFile.invalidate(upTo: checkpointSequence)
@@ -79,6 +82,7 @@ extension PartitionLog {
         written = end
         terms = TermTable()
         trims.restart()
+        memberships = MembershipTable(atStart: membership)
         cleanedTo = end
         cleaning = nil
         lastTerm = anchor.position.term

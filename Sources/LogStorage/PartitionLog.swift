@@ -36,6 +36,7 @@ public final class PartitionLog<FS: FileSystem> {
     var lastTerm: Term
     var markers: MarkerTable
     var trims: TrimTable
+    var memberships: MembershipTable
     /// Compaction has looked at every record below, and none of them is older than another of the same key below.
     public internal(set) var cleanedTo: LogIndex
     /// Which cleaning is under way, if one is; see `LogCleaning`.
@@ -100,6 +101,7 @@ public final class PartitionLog<FS: FileSystem> {
         markers = checkpoint.markers
         terms = checkpoint.terms
         trims = checkpoint.trims
+        memberships = checkpoint.memberships
         cleanedTo = checkpoint.cleanedTo
         end = checkpoint.recoveryPoint
         endOffset = checkpoint.markers.offset(at: checkpoint.recoveryPoint)

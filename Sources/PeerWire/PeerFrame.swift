@@ -15,11 +15,13 @@ public import RaftCore
 //     5 forward      id u64 · kind u8 · bytes     to the end of the frame
 //     6 reply        id u64 · kind u8 · bytes
 //
-//     letter   group (topic u64 u64 · index u32) · message u8 (| 0x80: payload size varint and payload follow)
+//     letter   group (topic u64 u64 · index u32)
+//              · message u8 (| 0x80: payload size varint and payload follow; | 0x40: the message's last flag is set)
 //              · the message's fields as varints, in the order in which `RaftCore` declares them
+//     members  voters · outgoing · learners, each a count and ascending nodes
 
 /// The version of the letters described above. Nodes of other versions are refused.
-public let peerProtocolVersion: UInt16 = 1
+public let peerProtocolVersion: UInt16 = 2
 
 /// Which of two connections to a peer's shard this is: bulk must not delay heartbeats.
 public enum PeerLane: Hashable, Sendable { case bulk, heartbeat }
@@ -188,4 +190,9 @@ enum MessageKind {
     static let snapshot: UInt8 = 10
     static let timeoutNow: UInt8 = 11
     static let hasPayload: UInt8 = 0x80
+    /// `isRebuilding` of an answer, `isComplete` of a heartbeat.
+    static let isFlagged: UInt8 = 0x40
+    static let flagged: Set<UInt8> = [matched, rejected, heartbeat, heartbeatReply]
+    /// The most nodes in each of a group's lists.
+    static let maximumMembers = 1024
 }

@@ -150,6 +150,18 @@ public struct PeerWriter: Sendable {
     }
 }
 
+extension Message {
+    /// The one flag that travels in the kind's own byte.
+    fileprivate var isFlagged: Bool {
+        switch self {
+        case .appendReply(let letter): letter.isRebuilding
+        case .heartbeat(let letter): letter.isComplete
+        case .heartbeatReply(let letter): letter.isRebuilding
+        default: false
+        }
+    }
+}
+
 extension ByteBuffer {
     mutating func write(_ group: PartitionID) {
         writeMultipleIntegers(group.topic.high, group.topic.low, UInt32(group.index))
@@ -178,7 +190,8 @@ extension ByteBuffer {
         writeInteger(UInt8(0))
         if payloadSize > 0 { writeVarint(UInt64(payloadSize)) }
         writeVarint(message.term)
-        let kind = writeFields(of: message)
+        var kind = writeFields(of: message)
+        if message.isFlagged { kind |= MessageKind.isFlagged }
         setInteger(kind | (payloadSize > 0 ? MessageKind.hasPayload : 0), at: kindAt)
     }
 
@@ -220,6 +233,10 @@ extension ByteBuffer {
         case .snapshot(let letter):
             writeVarint(letter.anchor.position)
             writeVarint(UInt64(letter.anchor.offset.rawValue))
+            for nodes in [letter.members.voters, letter.members.outgoing, letter.members.learners] {
+                writeVarint(UInt64(nodes.count))
+                for node in nodes { writeVarint(UInt64(node.rawValue)) }
+            }
             return MessageKind.snapshot
         case .timeoutNow: return MessageKind.timeoutNow
         }

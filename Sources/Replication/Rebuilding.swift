@@ -14,9 +14,14 @@ import RecordBatches
 ///     b           1 2 3   ──▶  b's disk is replaced, a dies, and b and c elect c: 3 is lost
 ///     c           1 2
 ///
-/// So it follows, stores and answers like any other, but neither votes nor stands until its disk holds everything that
-/// a leader of the current term knows to be committed. That it is not so far yet must outlast a restart: a file beside
-/// the log's directory says it, made durable before the directory is.
+/// So it follows and stores like any other, but neither votes nor stands until its leader says that its disk holds
+/// everything that was ever committed; its acknowledgements say that it is being rebuilt, and the leader counts them
+/// only once it is certain that no later leader can have had this replica's promise: see `RaftNode.judgeMemory`. That
+/// it is not so far yet must outlast a restart: a file beside the log's directory says it, made durable before the
+/// directory is.
+///
+/// A replica that was not there when the group was founded is taken for one that has lost its log: it may have been a
+/// member before, and then promised something.
 struct Rebuilding {
     private let file: String
     private let parent: String
@@ -37,9 +42,13 @@ struct Rebuilding {
     }
 
     /// Whether the replica is being rebuilt, or begins to be: no log is there, where one should be.
-    func claim<Files: FileSystem>(_ assignment: ReplicaAssignment, in files: Files) throws(DiskError) -> Claim {
+    func claim<Files: FileSystem>(
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files
+    ) throws(DiskError) -> Claim {
         if try files.exists(file) { return try read(in: files) }
-        guard assignment.mayHaveForgotten, try !files.exists(assignment.directory) else { return .none }
+        guard assignment.mayHaveForgotten || !assignment.founders.contains(node),
+            try !files.exists(assignment.directory)
+        else { return .none }
         try begin(.lost, in: files)
         return .lost
     }
@@ -113,27 +122,17 @@ extension PartitionLog {
 }
 
 extension Replica {
-    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, one that is being
-    /// stopped does not stand, and one with a bad disk does not stand because it is asked to.
-    ///
-    /// Of two voters the other one has everything that was ever committed, so it may be voted for.
+    /// Whether this replica has no vote yet because its log was lost.
+    public var isRebuilding: Bool { raft.isRebuilding }
+
+    /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand, and one with a
+    /// bad disk does not because it is asked to.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        guard isRebuilding || shard.isStopping || !health.isFitToLead else { return false }
         switch message {
-        case .preVote, .vote:
-            guard isRebuilding || shard.isStopping else { return false }
-            return isOwn || (isRebuilding && raft.members.voters.count > 2)
-        case .timeoutNow: return !isOwn
+        case .preVote, .vote: return isOwn && shard.isStopping
+        case .timeoutNow: return !isOwn && (shard.isStopping || !health.isFitToLead)
         default: return false
         }
-    }
-
-    /// Ends the rebuilding once the disk holds everything committed up to an entry of the leader's own term: an
-    /// earlier leader's commits all lie below it (raft paper §5.4).
-    func endRebuildingIfCaughtUp() {
-        guard isRebuilding, !endsRebuilding, raft.leader != shard.settings.node, isInformed else { return }
-        guard log.durable >= raft.commit else { return }
-        endRebuilding()
     }
 
     /// Whether a leader is known, and all that was committed before its term is known to be.
@@ -144,7 +143,8 @@ extension Replica {
         return term == raft.term
     }
 
-    /// To be called when it is known that nothing can have been forgotten, as in a cluster that has not formed yet.
+    /// To be called when the leader says that nothing is missing any more, or it is known that nothing can have been
+    /// forgotten, as in a cluster that has not formed yet.
     public func endRebuilding() {
         guard isRebuilding, !endsRebuilding else { return }
         endsRebuilding = true
@@ -156,7 +156,7 @@ extension Replica {
             self.endsRebuilding = false
             switch result {
             case .success:
-                self.isRebuilding = false
+                self.step(.rebuilt)
                 self.shard.environment.report(.rebuilt(self.id))
             case .failure(let error):
                 self.fail("that the log is rebuilt could not be stored", error)

@@ -45,6 +45,8 @@ extension Replica {
         // What was appended may have reached the peers, and survive.
         failWaitingProduces(.timedOut)
         failWaitingTrims(.storageFailed)
+        failConfirmations()
+        drive = MembershipDrive()
         if led {
             leadsSince = nil
             shard.environment.report(.steppedDown(id, raft.term))

@@ -23,8 +23,6 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Why this replica has stopped, when it has. A stopped replica neither votes, stores nor serves.
     public var stopped: String? { health.stopReason }
 
-    /// Whether this replica has no vote yet because its log was lost: see `Rebuilding`.
-    public internal(set) var isRebuilding: Bool
     var endsRebuilding = false
     /// Since when this replica leads, while it does.
     var leadsSince: Moment?
@@ -37,6 +35,11 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Produces that wait for their commit, in log order.
     var waitingProduces = WaitingProduces()
     var watchers: [CommitWatcher] = []
+    /// In the order in which they have asked.
+    var waitingConfirmations: [WaitingConfirmation] = []
+    var drive = MembershipDrive()
+    /// Who should belong to the group.
+    public private(set) var wantedMembers: WantedMembers
     /// Deletes of records that wait for their commit, in log order.
     var waitingTrims: [WaitingTrim] = []
     /// Committed trims may have hidden whole segments.
@@ -60,21 +63,26 @@ public final class Replica<Environment: ShardEnvironment> {
         isRebuilding: Bool, state: (any ReplicatedState)?, shard: Shard<Environment>
     ) {
         self.assignment = assignment
-        self.isRebuilding = isRebuilding
+        wantedMembers = WantedMembers(voters: assignment.replicas, learners: assignment.learners)
         self.log = log
         self.shard = shard
         self.state = state
         let start = log.start.position.end
         self.applied = start
-        let voters = assignment.replicas.sorted()
+        let logged = LoggedMembership(of: log)
+        let isCertain = isRebuilding && assignment.knowsMembers
         self.raft = RaftNode(
             id: shard.settings.node, group: assignment.partition,
             members: RaftMembers(
-                voters: voters, learners: assignment.learners.sorted(), preferred: assignment.replicas),
+                voters: isCertain ? assignment.replicas : assignment.founders, preferred: assignment.replicas),
             timing: shard.settings.timing, limits: shard.settings.limits, restoring: hardState,
-            log: RaftLogView(start: log.start, end: log.end, durable: log.durable, terms: log.terms),
+            log: RaftLogView(
+                start: log.start, end: log.end, durable: log.durable, terms: log.terms, membersAtStart: logged?.atStart,
+                changes: logged?.changes ?? []),
             commit: start, seed: shard.settings.seed ^ UInt64(bitPattern: Int64(assignment.partition.hashForSeed)),
-            now: shard.environment.now, eagerCommit: state != nil)
+            now: shard.environment.now, eagerCommit: state != nil, isRebuilding: isRebuilding,
+            knowsMembers: isCertain)
+        if logged == nil { health = .halted(reason: "who belongs to the group cannot be read from the log") }
     }
 
     public var id: PartitionID { assignment.partition }
@@ -94,13 +102,20 @@ public final class Replica<Environment: ShardEnvironment> {
     /// The first offset that may be read: what lies before was deleted, by retention or by request.
     public var logStart: Offset { log.firstOffset }
 
-    /// Keeps the log by other rules from now on: its limits and its policy, as the topic's configs say them.
+    /// Keeps the log by other rules from now on, its limits and its policy, as the topic's configs say them, and with
+    /// others: where this replica leads, it sees to it that the wanted replicas become the members.
     ///
-    /// - Precondition: the rules are for this partition. Where it is kept, and with whom, does not change.
+    /// - Precondition: the rules are for this partition. Where in the node it is kept does not change.
     public func adopt(_ rules: ReplicaAssignment) {
         precondition(rules.partition == id, "rules are adopted by the partition they are for")
         assignment.limits = rules.limits
         assignment.policy = rules.policy
+        assignment.replicas = rules.replicas
+        assignment.learners = rules.learners
+        assignment.isSettled = rules.isSettled
+        raft.prefer(rules.replicas)
+        wantedMembers = WantedMembers(voters: rules.replicas, learners: rules.learners)
+        driveMembers()
         log.limits = rules.limits
     }
 
@@ -114,7 +129,7 @@ public final class Replica<Environment: ShardEnvironment> {
         let work = output
         shard.environment.wake(at: raft.deadline)
         perform(work, entries: entries)
-        if isRebuilding { endRebuildingIfCaughtUp() }
+        if !waitingConfirmations.isEmpty { answerConfirmations() }
     }
 
     private func perform(_ work: RaftNode.Output, entries: ReceivedEntries?) {
@@ -140,10 +155,13 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         if let fault = work.fault { return stop(fault) }
         if work.wantsAppend { shard.markForReplication(self) }
-        if let anchor = work.installSnapshot { install(at: anchor, bytes: entries?.bytes) }
+        if let snapshot = work.installSnapshot { install(snapshot, bytes: entries?.bytes) }
         if let change = work.roleChange { roleChanged(change) }
         if work.committed != nil { commitMoved() }
         if work.appendLeaderStart != nil { append(.leaderStart) }
+        if let members = work.membersCommitted { membersSettled(members) }
+        if let members = work.appendMembers { appendMembers(members) }
+        if work.endRebuilding { endRebuilding() }
     }
 
     private func post(_ envelope: Envelope) {
@@ -163,7 +181,7 @@ public final class Replica<Environment: ShardEnvironment> {
     }
 
     /// Appends a marker as this term's leader.
-    func append(_ kind: EntryKind, payload: ByteBuffer = ByteBuffer()) {
+    func append(_ kind: EntryKind, payload: ByteBuffer = ByteBuffer(), members: RaftMembers? = nil) {
         let marker = MarkerEntry.encode(
             kind: kind, term: raft.term, nextOffset: log.endOffset, timestamp: shard.environment.wallClock,
             payload: payload)
@@ -172,7 +190,7 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         log.append(marker, heads: [head])
         shard.markDirty(self)
-        step(.proposed(end: log.end))
+        step(.proposed(end: log.end, members: members))
     }
 
     private func roleChanged(_ change: RaftNode.RoleChange) {
@@ -186,6 +204,8 @@ public final class Replica<Environment: ShardEnvironment> {
             shard.environment.report(.steppedDown(id, term))
             awaitFateOfProduces()
             failWaitingTrims(.notLeader)
+            failConfirmations()
+            drive = MembershipDrive()
             state?.leadershipChanged(isLeader: false, term: term)
             notifyWatchers()
         case .leaderChanged:
@@ -251,7 +271,8 @@ public final class Replica<Environment: ShardEnvironment> {
 
     // MARK: - Snapshots
 
-    private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
+    private func install(_ snapshot: Snapshot, bytes: ByteBuffer?) {
+        let anchor = snapshot.anchor
         // The first version sent nothing beside the snapshot of a plain partition.
         let producers = state == nil ? bytes.flatMap { $0.readableBytes > 0 ? $0 : nil } : nil
         if let producers, !log.canAdoptProducers(producers, at: anchor) {
@@ -261,7 +282,8 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
-            try log.restart(at: anchor)
+            let membership = MembershipPayload.encode(snapshot.members)
+            try log.restart(at: anchor, membership: Array(membership.readableBytesView))
             failWaitingProduces(.timedOut)
             if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {

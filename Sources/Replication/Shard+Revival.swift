@@ -51,10 +51,11 @@ extension Shard {
         let files = environment.files
         let now = environment.wallClock
         let assignment = old.assignment
-        let isAlone = old.raft.members.voters.count < 2
+        let isAlone = old.raft.members.electors.count < 2
+        let node = settings.node
         let promise = old.log.durablePosition
         environment.submit({
-            ReopenedLog(assignment, in: files, now: now, keeping: promise, isAlone: isAlone)
+            ReopenedLog(assignment, on: node, in: files, now: now, keeping: promise, isAlone: isAlone)
         }) { outcome in
             let outcome = outcome.opened
             guard !self.isClosed else { return }
@@ -118,7 +119,8 @@ struct ReopenedLog<Files: FileSystem> {
     ///   - promise: what the copy had acknowledged.
     ///   - isAlone: nobody else has a copy, so what is gone is gone.
     init(
-        _ assignment: ReplicaAssignment, in files: Files, now: Timestamp, keeping promise: LogPosition, isAlone: Bool
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp,
+        keeping promise: LogPosition, isAlone: Bool
     ) {
         let readied = Result { () throws(LogError) in
             do throws(DiskError) {
@@ -133,7 +135,7 @@ struct ReopenedLog<Files: FileSystem> {
             opened = OpenedLog(failure: error)
             return
         }
-        let opened = OpenedLog(assignment, in: files, now: now)
+        let opened = OpenedLog(assignment, on: node, in: files, now: now)
         guard isAlone, opened.isRebuilding, case .success(let log) = opened.result else {
             self.opened = opened
             return

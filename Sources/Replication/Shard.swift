@@ -74,7 +74,8 @@ public final class Shard<Environment: ShardEnvironment> {
         closed.remove(partition)
         let files = environment.files
         let now = environment.wallClock
-        environment.submit({ OpenedLog(assignment, in: files, now: now) }) { outcome in
+        let node = settings.node
+        environment.submit({ OpenedLog(assignment, on: node, in: files, now: now) }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
             switch outcome.result {
@@ -118,6 +119,7 @@ public final class Shard<Environment: ShardEnvironment> {
         ordered.insert(replica, at: place)
         replica.adoptDiskHealth(diskHealth)
         if replica.isRebuilding { environment.report(.rebuilding(replica.id)) }
+        if let reason = replica.stopped { environment.report(.stopped(replica.id, reason: reason)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
@@ -138,6 +140,7 @@ public final class Shard<Environment: ShardEnvironment> {
         reopenings[partition] = nil
         replica.failWaitingProduces(.unknownPartition)
         replica.failWaitingTrims(.unknownPartition)
+        replica.failConfirmations()
         replica.notifyWatchers()
         journal.forget(partition)
         replica.health = .halted(reason: "deleted")
@@ -175,7 +178,7 @@ public final class Shard<Environment: ShardEnvironment> {
                 let entries = try ReceivedEntries(payload ?? ByteBuffer(), of: append)
                 guard hasRoom(for: entries, of: replica) else { return }
                 try replica.checkPlace(of: entries, in: append)
-                replica.step(.received(message, from: peer), entries: entries)
+                replica.step(.received(message, from: peer, changes: entries.changes), entries: entries)
             } catch {
                 environment.report(.badLetter(group, from: peer, reason: "\(error)"))
             }
@@ -217,7 +220,14 @@ public final class Shard<Environment: ShardEnvironment> {
         let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
         for replica in ordered where replica.stopped == nil {
             next = min(next, replica.raft.deadline)
-            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty { next = min(next, expiry) }
+            if replica.drive.since != nil {
+                next = min(next, now.advanced(byNanoseconds: Replica<Environment>.driveInterval))
+            }
+            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty
+                || !replica.waitingConfirmations.isEmpty
+            {
+                next = min(next, expiry)
+            }
         }
         return next
     }
@@ -230,6 +240,7 @@ public final class Shard<Environment: ShardEnvironment> {
             if replica.raft.deadline <= now { replica.step(.tick) }
             replica.expireWaitingProduces(now: now)
             replica.expireWaitingTrims(now: now)
+            replica.expireConfirmations(now: now)
         }
         upkeep.run(on: self, now: now)
         watchDisk(now: now)
@@ -318,7 +329,7 @@ public final class Shard<Environment: ShardEnvironment> {
     public func handOver() {
         isStopping = true
         for replica in ordered where replica.isLeader && replica.raft.transferTarget == nil {
-            let peers = replica.assignment.replicas.filter { $0 != settings.node && connectedPeers[$0] != nil }
+            let peers = replica.raft.members.voters.filter { $0 != settings.node && connectedPeers[$0] != nil }
             let matches = peers.map { (peer: $0, match: replica.raft.progress(of: $0)?.match ?? .zero) }
             guard let heir = matches.max(by: { $0.match < $1.match }) else { continue }
             replica.step(.transferLeadership(to: heir.peer))
@@ -350,13 +361,13 @@ struct OpenedLog<Files: FileSystem> {
         isRebuilding = false
     }
 
-    init(_ assignment: ReplicaAssignment, in files: Files, now: Timestamp) {
+    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp) {
         var isRebuilding = false
         result = Result { () throws(LogError) in
             let rebuilding = Rebuilding(assignment.directory)
             let claim: Rebuilding.Claim
             do throws(DiskError) {
-                claim = try rebuilding.claim(assignment, in: files)
+                claim = try rebuilding.claim(assignment, on: node, in: files)
             } catch {
                 throw .disk(error)
             }

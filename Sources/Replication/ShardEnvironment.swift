@@ -34,8 +34,15 @@ public protocol ShardEnvironment: AnyObject, SendableMetatype {
         _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void)
     /// Tells the node that a replica here has learnt who leads its partition.
     func learned(_ leadership: Leadership)
+    /// Tells the node that a group led here has other members for certain. It may be told so more than once.
+    func membersCommitted(_ partition: PartitionID, _ members: RaftMembers)
     /// Says something an operator should know.
     func report(_ event: ShardEvent)
+}
+
+extension ShardEnvironment {
+    /// An environment that keeps no metadata has nobody to tell.
+    public func membersCommitted(_ partition: PartitionID, _ members: RaftMembers) {}
 }
 
 /// Who leads a partition, as of a term. The highest term wins.
@@ -75,4 +82,6 @@ public enum ShardEvent: Sendable {
     /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
     case rebuilding(PartitionID)
     case rebuilt(PartitionID)
+    /// Who belongs to the group, for certain.
+    case membersChanged(PartitionID, RaftMembers)
 }

@@ -119,9 +119,7 @@ struct RandomRun {
             return
         }
         let anchor = LogAnchor(position: LogPosition(term: last.term, end: last.end), offset: .zero)
-        bench.members[leader].log.removeAll { $0.end <= last.end }
-        bench.members[leader].start = anchor
-        bench.members[leader].beforeTruncation = nil
+        bench.members[leader].forgetEntries(through: anchor)
         bench.step(leader, .logStartMoved(anchor))
     }
 

@@ -292,7 +292,7 @@ final class Cluster {
         case .becameLeader(let partition, _):
             statistics.elections += 1
             leadsSince[number(of: partition)] = now
-        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt: break
+        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt, .membersChanged: break
         }
     }
 
