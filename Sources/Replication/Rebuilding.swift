@@ -137,13 +137,12 @@ extension Replica {
     public var isRebuilding: Bool { raft.isRebuilding }
 
     /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand, and one with a bad
-    /// disk does not stand because it is asked to.
+    /// disk or damaged data does not because it is asked to.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
         if isDamaged, isWithheldForDamage(message, isOwn: isOwn) { return true }
-        guard shard.isStopping || !health.isFitToLead else { return false }
         switch message {
-        case .preVote, .vote: return shard.isStopping && isOwn
-        case .timeoutNow: return !isOwn
+        case .preVote, .vote: return isOwn && shard.isStopping
+        case .timeoutNow: return !isOwn && (shard.isStopping || !health.isFitToLead)
         default: return false
         }
     }

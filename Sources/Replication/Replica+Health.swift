@@ -47,6 +47,7 @@ extension Replica {
         failWaitingProduces(.timedOut)
         failWaitingTrims(.storageFailed)
         failConfirmations()
+        drive = MembershipDrive()
         if led {
             leadsSince = nil
             shard.environment.report(.steppedDown(id, raft.term))

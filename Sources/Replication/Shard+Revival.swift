@@ -53,7 +53,7 @@ extension Shard {
         let assignment = old.assignment
         let node = settings.node
         let hasState = old.state != nil
-        let isAlone = old.raft.members.voters.count < 2
+        let isAlone = old.raft.members.electors.count < 2
         let promise = old.log.durablePosition
         environment.submit({
             ReopenedLog(

@@ -108,7 +108,6 @@ public final class Shard<Environment: ShardEnvironment> {
             assignment, log: log, hardState: journal.state(of: assignment.partition), isRebuilding: isRebuilding,
             state: state, shard: self)
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
-        if let reason = replica.stopped { environment.report(.stopped(assignment.partition, reason: reason)) }
         take(in: replica)
     }
 
@@ -128,6 +127,7 @@ public final class Shard<Environment: ShardEnvironment> {
         ordered.insert(replica, at: place)
         replica.adoptDiskHealth(diskHealth)
         if replica.isRebuilding { environment.report(.rebuilding(replica.id)) }
+        if let reason = replica.stopped { environment.report(.stopped(replica.id, reason: reason)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
