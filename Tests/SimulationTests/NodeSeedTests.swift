@@ -9,7 +9,13 @@ import Testing
 @Suite struct NodeSeedTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let one = environment["NODE_SEED"].flatMap(UInt64.init)
-    private static let count = environment["NODE_SEEDS"].flatMap(UInt64.init) ?? 200
+    private static let count = environment["NODE_SEEDS"].flatMap(UInt64.init) ?? usual
+    // Unoptimized code is an order of magnitude slower.
+    #if DEBUG
+        private static let usual: UInt64 = 100
+    #else
+        private static let usual: UInt64 = 2_000
+    #endif
     private static let batch: UInt64 = 25
     /// Where each batch of seeds begins.
     private static let batches = Array(stride(from: 0, to: count, by: Int(batch)))

@@ -79,6 +79,12 @@ extension World {
             start: start.end, end: log.end, highWatermark: replica.highWatermark,
             commitOffset: last?.commit == commit ? last?.commitOffset ?? .zero : log.offset(at: commit))
         planted?.distort(&view, random: &random)
+        if planted == .oldTermCommit, view.role == .leader, view.highWatermark == nil, let own = log.terms.rows.last,
+            own.term == view.term, own.start > commit
+        {
+            view.commit = own.start
+            view.commitOffset = log.offset(at: own.start)
+        }
         guard last != view else { return try group.consensus.observe(view) }
         if last?.role != view.role || last?.term != view.term {
             say("\(id) \(name(replica.id)) \(view.role) in \(view.term)")

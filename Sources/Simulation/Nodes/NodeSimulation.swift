@@ -88,6 +88,7 @@ extension World {
         if climate.startsInStorm { scheduleWeather() }
         guard form(admin) else { return finish() }
         beginLoad()
+        schedulePlantedCuts()
         if !climate.startsInStorm { scheduleWeather() }
         guard run(until: now + climate.base.storm) else { return finish() }
         calmDown()

@@ -2,6 +2,7 @@
 
 import GodwitNode
 import LogModel
+import LogStorage
 import NIOCore
 import PeerWire
 import RaftCore
@@ -74,6 +75,12 @@ extension World {
         if case .letter(var letter) = parcel {
             note(letter, from: from, to: to)
             planted?.forge(&letter.message, random: &random)
+            if planted == .hastyFollowers, case .appendReply(var reply) = letter.message,
+                case .matched = reply.outcome, let log = machines[from].cell?.shard.replica(letter.group)?.log
+            {
+                reply.outcome = .matched(log.end)
+                letter.message = .appendReply(reply)
+            }
             parcel = .letter(letter)
         }
         statistics.letters += 1

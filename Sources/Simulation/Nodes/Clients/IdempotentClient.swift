@@ -99,7 +99,7 @@ final class IdempotentClient: WireClient {
         let round = round
         let place = leader
         let request = ProduceRequest.of(
-            batch.bytes, to: partition, of: topicName, topic(topicName)?.id ?? .zero, acks: -1,
+            batch.bytes, to: partition, of: topicName, topic(topicName)?.id ?? .zero, acks: world.acksAll,
             timeout: climate.requestTimeout)
         ask(request, at: place) { [self] response in
             guard round == self.round else { return }
@@ -164,6 +164,9 @@ extension ProduceRequest {
 }
 
 extension World {
+    /// How acks=all is said, unless a fault is planted.
+    var acksAll: Int16 { planted == .hastyLeader ? 1 : -1 }
+
     /// A batch of a few records, compressed now and then.
     ///
     /// - Parameter stamp: of an idempotent producer.

@@ -55,7 +55,8 @@ final class PlainClient: WireClient {
             called: name, count: world.random.within(1...3), stamp: nil,
             isCompacted: climate.compacted.contains(topic), allowsZstd: chosenVersion(.produce) >= 7)
         let request = ProduceRequest.of(
-            bytes, to: partition, of: topic, known.id, acks: acks, timeout: climate.requestTimeout)
+            bytes, to: partition, of: topic, known.id, acks: acks == -1 ? world.acksAll : acks,
+            timeout: climate.requestTimeout)
         isWaiting = acks != 0
         ask(request, at: place, expectsAnswer: acks != 0) { [self] response in
             isWaiting = false
