@@ -33,6 +33,8 @@ public final class Broker<Environment: ShardEnvironment> {
     var offsetsTopicRefusal: String?
     /// The sessions of the connections on this loop.
     var fetchSessions: FetchSessions
+    /// Batches that are packed anew for topics with a `compression.type` of their own.
+    let repacking: RepackingLine<Environment>
     /// The way to the node's controller (on shard 0).
     public var controller: (any ControllerAccess)?
 
@@ -43,6 +45,7 @@ public final class Broker<Environment: ShardEnvironment> {
         self.view = ClusterView(node: settings.node, defaults: settings.topicDefaults)
         self.groups = GroupCoordinators(on: shard, settings: settings.groups)
         self.fetchSessions = FetchSessions(settings, sharedBy: 1)
+        self.repacking = RepackingLine(shard.environment)
     }
 
     /// Makes the node's other shards known. Called once, before the first request.

@@ -96,6 +96,8 @@ struct TopicView: Sendable {
     let partitions: [[NodeID]]
     let configs: EffectiveTopicConfigs
     let overrides: TopicConfigs
+    /// What every batch is packed with when it is stored, `nil` for what it came with.
+    let storedCodec: Codec?
 
     init(_ topic: Topic, _ defaults: TopicDefaults) {
         id = topic.id
@@ -103,6 +105,7 @@ struct TopicView: Sendable {
         partitions = topic.partitions.map(\.replicas)
         overrides = topic.configs
         configs = topic.configs.effective(defaults)
+        storedCodec = Codec(name: configs.compressionType.rawValue)
     }
 
     /// Whether only the cluster itself writes to it.

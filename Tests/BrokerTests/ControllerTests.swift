@@ -221,6 +221,7 @@ func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> 
         #expect(again.controller.state.clusterID == ClusterID(high: 8, low: 9))
     }
 
+    /// And nothing that no snapshot holds (T-K21, redpanda 70541dfd0f).
     @Test func aSnapshotLetsTheLogBeforeItGo() throws {
         let directory: String
         do {

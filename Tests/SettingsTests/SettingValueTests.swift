@@ -165,7 +165,7 @@ import Testing
         #expect(first { $0.groups.consumer.sessionTimeout = 44_999 } == ["group.consumer.min.session.timeout.ms"])
         #expect(first { $0.groups.consumer.sessionTimeout = 60_001 } == ["group.consumer.session.timeout.ms"])
         #expect(
-            first { $0.groups.consumer.heartbeatInterval = 4_999 } == ["group.consumer.min.heartbeat.interval.ms"])
+            first { $0.groups.consumer.heartbeatInterval = 999 } == ["group.consumer.min.heartbeat.interval.ms"])
         #expect(first { $0.groups.consumer.heartbeatInterval = 15_001 } == ["group.consumer.heartbeat.interval.ms"])
         #expect(
             first {
