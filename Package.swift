@@ -87,8 +87,8 @@ let package = Package(
         target(
             "Simulation",
             [
-                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "GroupCore", "Disk", "LogStorage",
-                "Replication", "Broker", nioCore,
+                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore", "GroupCore",
+                "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
             ]),
         // The program.
         .executableTarget(
@@ -98,6 +98,9 @@ let package = Package(
                 "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
+        // Runs seeds of the simulation for as long as one likes; for developers.
+        .executableTarget(
+            name: "simulate", dependencies: ["LogModel", "Simulation", argumentParser], swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
         tests("SettingsTests", ["LogModel", "Settings"]),

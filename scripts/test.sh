@@ -21,6 +21,7 @@ status=0
 if [ -n "${FILTER:-}" ]; then
     run --filter "$FILTER" || status=$?
 else
+    scripts/determinism.sh || status=$?
     run --skip '^SystemTests\.' || status=$?
     run --filter '^SystemTests\.' || status=$?
 fi

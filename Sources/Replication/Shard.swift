@@ -365,6 +365,17 @@ public final class Shard<Environment: ShardEnvironment> {
     }
 }
 
+extension Shard {
+    /// Lets go of all replicas without a word to anybody, as when the process dies: state machines hold their shard.
+    public func dissolve() {
+        isClosed = true
+        replicas = [:]
+        ordered = []
+        dirty = []
+        wantingReplication = []
+    }
+}
+
 /// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
 struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
