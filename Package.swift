@@ -62,6 +62,7 @@ let package = Package(
         target("MetadataCore", ["LogModel", "Settings"]),
         target("RegularExpressions"),
         target("GroupCore", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", nioCore]),
+        target("Histories"),
         // Effects: one resource each.
         target("Disk", ["LogModel"]),
         target("LogStorage", ["LogModel", "RecordBatches", "Disk", nioCore]),
@@ -96,6 +97,10 @@ let package = Package(
                 argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
+        // Judges histories of chaos runs; not shipped.
+        .executableTarget(
+            name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
+            swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
         tests("SettingsTests", ["LogModel", "Settings"]),
@@ -106,6 +111,7 @@ let package = Package(
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("RegularExpressionsTests", ["RegularExpressions"]),
         tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "GroupCore", nioCore]),
+        tests("HistoriesTests", ["Histories"]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
