@@ -101,6 +101,10 @@ let package = Package(
         .executableTarget(
             name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
             swiftSettings: strict),
+        .executableTarget(
+            name: "history-load", dependencies: ["LogModel", "RecordBatches", "GodwitClient", nioCore],
+            path: "Tests/Chaos/NativeLoad",
+            swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
         tests("SettingsTests", ["LogModel", "Settings"]),

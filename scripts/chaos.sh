@@ -5,7 +5,9 @@
 #
 #   scripts/chaos.sh [options of Tests/Chaos/chaos.py]
 #   scripts/chaos.sh --smoke      a few faults, a few minutes: part of `make test`
-#   scripts/chaos.sh --controls   clusters that are broken on purpose; each must be caught
+#   scripts/chaos.sh --power-loss the power of all nodes at once, TIMES (50) times
+#   scripts/chaos.sh --control fsync-off|acks-one|no-idempotence
+#                                 a cluster that is broken on purpose; it must be caught
 #   scripts/chaos.sh --clean      removes what runs that were interrupted have left
 #
 # SEED, NODES (3 or 5), DURATION (seconds) and FAULTS (a list with commas, or all) say what a run does; BINARY names
@@ -49,8 +51,9 @@ unshare --mount --net --pid --fork --kill-child --mount-proc bash -euo pipefail 
     nft add table inet probe
     truncate -s 16M "$1/image" && mkfs.ext4 -q -F "$1/image" && mkdir "$1/mount"
     mount -o loop "$1/image" "$1/mount" && umount "$1/mount"
-' _ "$probe" >"$probe/out" 2>&1 || { why=$(tail -n 1 "$probe/out"); rm -rf "$probe"; cannot "this machine does not allow it: $why"; }
+' _ "$probe" >"$probe/out" 2>&1 || trouble=$(tail -n 1 "$probe/out")
 rm -rf "$probe"
+[ -z "${trouble:-}" ] || cannot "this machine does not allow it: $trouble"
 
 [ -x "$program" ] || die "no $program; make build first"
 scripts/venv.sh
@@ -63,7 +66,6 @@ name=$(date +%m%d-%H%M%S)
 folder=$runs/$name
 mkdir -p "$folder"
 touch "$folder/RUNNING"
-script=Tests/Chaos/chaos.py
 options=(--folder "$folder" --program "$program" --checker "$checker" --native "$native" --prefix "gwc-$$")
 faketime=$(find /usr/lib -name 'libfaketimeMT.so.1' 2>/dev/null | head -1)
 if [ -n "$faketime" ]; then options+=(--faketime "$faketime"); fi
@@ -73,9 +75,9 @@ case ${1:-} in
     options+=(--singly --duration 150 --hold 5 --warm-up 3 --faults
         "kill-leader,power-loss-all,cut-peers,pause-leader,fsync-error,kill-all,cut-one-way" --windows 7)
     ;;
---controls)
+--power-loss)
     shift
-    script=Tests/Chaos/controls.py
+    options+=(--singly --duration 7200 --hold 1 --rest 3 --faults power-loss-all --windows "${TIMES:-50}")
     ;;
 esac
 [ -z "${SEED:-}" ] || options+=(--seed "$SEED")
@@ -86,7 +88,7 @@ esac
 status=0
 # A process namespace: when this script is ended, so is everything that the run has started.
 PYTHONDONTWRITEBYTECODE=1 unshare --mount --net --pid --fork --kill-child --mount-proc \
-    "$root/.build/venv/bin/python" "$script" "${options[@]}" "$@" || status=$?
+    "$root/.build/venv/bin/python" Tests/Chaos/chaos.py "${options[@]}" "$@" || status=$?
 rm -f "$folder/RUNNING"
 if [ "$status" -eq 0 ]; then
     # The figures stay, what they were made of does not.

@@ -37,6 +37,7 @@ struct GroupedHistory {
     /// Logs in the order of their names.
     private(set) var logs: [LogHistory] = []
     private var places: [String: Int] = [:]
+    private var resent: Set<Int64> = []
     /// Clients in the order of their names, each with its operations in the order in which they began.
     private(set) var clients: [ClientHistory] = []
     private(set) var groupOffsets: [GroupOffsetHistory] = []
@@ -60,6 +61,7 @@ struct GroupedHistory {
             places[name] = place
             logs.append(LogHistory(name: name))
         }
+        for case .resent(let values) in operations.map(\.act) { resent.formUnion(values) }
         for client in clients { spread(client) }
         for place in logs.indices { logs[place].sort() }
         groupOffsets = GroupOffsetHistory.all(in: clients)
@@ -72,7 +74,7 @@ struct GroupedHistory {
         case .send(let records): records.map(\.log)
         case .poll(let ranges): ranges.map(\.log)
         case .listEnd(let log, _), .listStart(let log, _): [log]
-        case .open, .assign, .commit, .fetchOffset: []
+        case .open, .assign, .commit, .fetchOffset, .resent: []
         }
     }
 
@@ -82,7 +84,7 @@ struct GroupedHistory {
             case .send(let records):
                 for record in records {
                     guard let place = places[record.log] else { continue }
-                    logs[place].add(record, operation, client.traits)
+                    logs[place].add(record, operation, client.traits, isResent: resent.contains(record.value))
                 }
             case .poll(let ranges) where operation.outcome == .ok:
                 for range in ranges {
@@ -95,7 +97,7 @@ struct GroupedHistory {
             case .listStart(let log, .some(let offset)) where operation.outcome == .ok:
                 guard let place = places[log] else { continue }
                 logs[place].addStart(offset, operation)
-            case .open, .assign, .commit, .fetchOffset, .poll, .listEnd, .listStart: break
+            case .open, .assign, .commit, .fetchOffset, .resent, .poll, .listEnd, .listStart: break
             }
         }
     }
@@ -108,7 +110,7 @@ struct GroupedHistory {
             case .commit: figures.commits += 1
             case .fetchOffset: figures.offsetFetches += 1
             case .listEnd: figures.endsListed += 1
-            case .open, .send, .poll, .assign, .listStart: break
+            case .open, .send, .poll, .assign, .listStart, .resent: break
             }
         }
         for log in logs {
@@ -179,7 +181,9 @@ struct LogHistory {
 
     init(name: String) { self.name = name }
 
-    mutating func add(_ record: SentRecord, _ operation: Operation, _ traits: ClientTraits) {
+    mutating func add(
+        _ record: SentRecord, _ operation: Operation, _ traits: ClientTraits, isResent: Bool
+    ) {
         let isPromise = operation.outcome == .ok && traits.acks == .all
         let offset = isPromise ? record.offset : nil
         senders[record.value] = sends.count
@@ -187,7 +191,7 @@ struct LogHistory {
             Send(
                 client: operation.client, value: record.value, offset: offset, began: operation.began,
                 ended: operation.ended, outcome: operation.outcome, isPromise: isPromise,
-                isIdempotent: traits.isIdempotent))
+                isIdempotent: traits.isIdempotent && !isResent))
         guard let offset else { return }
         note(value: record.value, at: offset)
         certainEnds.add(offset + 1, at: operation.ended)

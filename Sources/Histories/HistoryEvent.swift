@@ -20,6 +20,7 @@ public struct HistoryEvent: Hashable, Sendable, Codable {
         case fetchOffsets = "fetch-offsets"
         case listEnd = "list-end"
         case listStart = "list-start"
+        case resent
     }
 
     public struct Sent: Hashable, Sendable, Codable {
@@ -62,6 +63,7 @@ public struct HistoryEvent: Hashable, Sendable, Codable {
     public var sent: [Sent]?
     public var read: [Read]?
     public var logs: [String]?
+    public var values: [Int64]?
     public var group: String?
     public var error: String?
     // Of `open`.
@@ -181,6 +183,8 @@ public struct HistoryReader: Sendable {
                 })
         case .assign:
             return .assign(logs: end.logs ?? start.logs)
+        case .resent:
+            return .resent(values: end.values ?? start.values ?? [])
         case .commit, .fetchOffsets, .listEnd, .listStart:
             guard let log = start.log else { throw missing("log") }
             switch action {

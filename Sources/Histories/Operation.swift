@@ -57,6 +57,10 @@ public enum Act: Hashable, Sendable {
     case listEnd(log: String, offset: Int64?)
     /// ListOffsets, earliest: the offset of the first record that is left.
     case listStart(log: String, offset: Int64?)
+    /// It is known from elsewhere that the producers of these values gave them to the cluster more than once, as
+    /// different records: one that begins a new epoch does, when it does not know what became of them (librdkafka,
+    /// after OUT_OF_ORDER_SEQUENCE_NUMBER). Then no idempotence is to be expected for them.
+    case resent(values: [Int64])
 }
 
 /// What a client was set to, hence what it may be promised.

@@ -22,7 +22,7 @@ extension HistoryCheck {
                         let lag = lags[name]?.oldest(after: position).map { operation.began - $0 } ?? 0
                         verdict.figures.worstRealtimeLag = max(verdict.figures.worstRealtimeLag, lag)
                     }
-                case .open, .send, .poll, .commit, .fetchOffset, .listEnd, .listStart: break
+                case .open, .send, .poll, .commit, .fetchOffset, .listEnd, .listStart, .resent: break
                 }
             }
         }

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real nodes under load while everything goes wrong that this machine can make go wrong; scripts/chaos.sh starts it.
 
-Ends with 0 when no acknowledged record was lost, nothing stale was shown, all replicas are the same and the cluster came
-back each time; with 1 when not; with 2 when the run itself failed.
+Ends with 0 when no acknowledged record was lost, nothing stale was shown, all replicas are the same and the cluster
+came back each time; with 1 when not; with 2 when the run itself failed.
 """
 import argparse
+import base64
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import time
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import controls
 import faults
 import replicas
 import report
@@ -152,6 +154,9 @@ class Run:
         topic = NewTopic(TOPIC, self.args.partitions, self.args.nodes, config=configs)
         self.view.admin.create_topics([topic], operation_timeout=10)[TOPIC].result(20)
         self.wait_for_topic()
+        described = json.loads(self.cluster.command("topic", "describe", TOPIC, "--json") or "{}")
+        # As the folders of its partitions have it.
+        self.topic_id = base64.urlsafe_b64decode(described["id"] + "==").hex()
         self.load.start()
         time.sleep(self.args.warm_up)
 
@@ -250,8 +255,16 @@ class Run:
             if not node.stop():
                 self.notes.append(f"{node} took more than a minute to stop")
         say("the nodes are stopped; their segments are compared")
-        differing, self.equal_bytes = replicas.compare(self.cluster.nodes, {})
+        differing, self.equal_bytes = replicas.compare(self.cluster.nodes)
         self.complaints += [f"replicas differ: {each}" for each in differing]
+        wrong, resent = replicas.producers(self.cluster.nodes, self.topic_id)
+        self.complaints += [f"idempotence: {each}" for each in wrong]
+        if resent:
+            self.notes.append(f"{len(resent)} records that librdkafka sent again in a new epoch")
+            with open(f"{self.folder}/resent.jsonl", "w", encoding="utf-8") as file:
+                json.dump({"at": time.monotonic_ns(), "client": "segments", "op": 1, "phase": "ok", "action": "resent",
+                           "values": resent}, file)
+                file.write("\n")
         self.look_after_end()
 
     def look_after_end(self):
@@ -289,6 +302,7 @@ def arguments():
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--duration", type=float, default=300)
     parser.add_argument("--faults", default="all")
+    parser.add_argument("--control", choices=sorted(controls.CONTROLS), help="a cluster broken on purpose")
     parser.add_argument("--windows", type=int, default=0, help="at most so many")
     parser.add_argument("--singly", action="store_true", help="never two faults at once")
     parser.add_argument("--hold", type=float, default=30, help="no fault lasts longer, in seconds")
@@ -310,6 +324,8 @@ def arguments():
     args = parser.parse_args()
     if not args.native:
         args.native_producers = 0
+    if args.control:
+        controls.prepare(args)
     args.kinds = chosen_kinds(parser, args)
     return args
 
@@ -336,14 +352,15 @@ def main():
     run = Run(args, folder)
     status = 2
     try:
-        say(f"{args.nodes} nodes, seed {args.seed}, {args.duration:.0f} s; faults: {' '.join(args.kinds) or 'none'}")
+        what = f"control {args.control}" if args.control else f"faults: {' '.join(args.kinds) or 'none'}"
+        say(f"{args.nodes} nodes, seed {args.seed}; {what}")
         run.start()
         try:
-            run.faults()
+            controls.CONTROLS[args.control](run) if args.control else run.faults()
         except StopIteration:
             pass
         run.finish()
-        status = report.conclude(run)
+        status = controls.conclude(run) if args.control else report.conclude(run)
     except ChaosError as error:
         say(f"the run failed: {error}")
     finally:

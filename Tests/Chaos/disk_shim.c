@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stands between a node and the system's fsync and fdatasync, so that a chaos run can make them fail, take long, or lie.
+// Stands between a node and the system's fsync and fdatasync, so that a chaos run can make them fail, take long or lie.
 // CHAOS_CONTROL names a file of at least 32 bytes, shared with whoever commands: eight 32-bit numbers, as below.
 // Without it, and while all are zero, nothing changes.
 //

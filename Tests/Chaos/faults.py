@@ -250,7 +250,7 @@ class Loss(Network):
 class LostAnswers(Network):
     """What the leader tells its clients is lost; what they tell it is not."""
     kind = "lost-answers"
-    seconds = (3, 8)
+    seconds = (5, 12)
 
     def inject(self):
         self.drop_to(self.targets[0], [CLIENTS])
@@ -411,6 +411,6 @@ class KillClients(Fault):
 
 
 KINDS = {each.kind: each for each in [
-    KillLeader, KillRandom, KillAll, PauseLeader, PauseMajority, PowerLossOne, PowerLossMinority, PowerLossAll, CutPeers,
-    CutNode, CutOneWay, CutRing, Flap, Loss, LostAnswers, DiskFull, SyncError, SlowSync, RollingRestart, ClockJump,
+    KillLeader, KillRandom, KillAll, PauseLeader, PauseMajority, PowerLossOne, PowerLossMinority, PowerLossAll,
+    CutPeers, CutNode, CutOneWay, CutRing, Flap, Loss, LostAnswers, DiskFull, SyncError, SlowSync, RollingRestart, ClockJump,
     BitFlip, KillClients]}

@@ -211,6 +211,7 @@ class Member:
         self.args, self.told = args, until_told(args)
         self.history = History(args.history, args.name)
         self.positions = {}
+        self.since = 0  # when the last rebalance was over: a poll that it interrupted counts from then
         self.consumer = reader(args, self.history, **{
             "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
             "max.poll.interval.ms": 60000, "partition.assignment.strategy": "cooperative-sticky"})
@@ -221,6 +222,7 @@ class Member:
     def on_assign(self, _, places):
         self.history.whole("assign", time.monotonic_ns(), logs=self.logs(places))
         self.consumer.incremental_assign(places)
+        self.since = time.monotonic_ns()
 
     def on_revoke(self, _, places):
         self.commit()
@@ -231,6 +233,7 @@ class Member:
         for place in places:
             self.positions.pop(place.partition, None)
         self.history.whole("assign", time.monotonic_ns(), logs=self.logs(places))
+        self.since = time.monotonic_ns()
 
     def commit(self):
         if not self.positions:
@@ -259,6 +262,7 @@ class Member:
             began = time.monotonic_ns()
             messages = self.consumer.consume(200, 0.2)
             read, errors = records_of(messages, self.history, self.args.topic)
+            began = max(began, self.since)
             if read:
                 self.history.whole("poll", began, read=read)
             for each in read:

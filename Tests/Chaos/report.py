@@ -120,8 +120,8 @@ def conclude(run):
         say(f"  {complaint}")
     is_sound = verdict["sound"] and not complaints
     with open(f"{run.folder}/report.json", "w", encoding="utf-8") as file:
-        json.dump({"seed": run.args.seed, "nodes": run.args.nodes, "sound": is_sound, "verdict": verdict,
-                   "complaints": complaints, "notes": run.notes, "faults": rows, "windows": run.windows}, file, indent=1)
+        json.dump({"seed": run.args.seed, "nodes": run.args.nodes, "sound": is_sound, "verdict": verdict, "faults": rows,
+                   "complaints": complaints, "notes": run.notes, "windows": run.windows}, file, indent=1)
     if is_sound:
         say(f"SOUND: nothing acknowledged was lost, nothing stale was shown, all replicas agree (seed {run.args.seed})")
         return 0

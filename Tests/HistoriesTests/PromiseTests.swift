@@ -31,6 +31,26 @@ import Testing
         #expect(script.verdict(strict).kinds == [.duplicate])
     }
 
+    @Test func aProducerThatSendsAgainInANewEpochIsToldTwice() {
+        var script = Script.sound()
+        script.send("p", 103, at: 4)
+        script.scan(100, 101, 102, 103, 103)
+        #expect(script.verdict().kinds == [.duplicate])
+        script.step("log", .resent(values: [103]))
+        #expect(script.verdict().isSound)
+        #expect(script.verdict().figures.toleratedDuplicates == 1)
+    }
+
+    @Test func aLateCommitMayBeGoneOnFrom() {
+        var script = Script.sound()
+        script.step("c", .commit(group: "g", log: Script.log, offset: 1), .unknown, lasting: nil)
+        script.step("c", .commit(group: "g", log: Script.log, offset: 3))
+        script.step("d", .fetchOffset(group: "g", log: Script.log, offset: 1))
+        script.step("d", .commit(group: "g", log: Script.log, offset: 2))
+        script.scan(100, 101, 102)
+        #expect(script.verdict().isSound)
+    }
+
     @Test func aProducerWithManyRequestsInFlightMayChangeTheOrderOfWhatIsUnderWay() {
         var script = Script.sound()
         script.open("q", ClientTraits(isIdempotent: false, keepsOrder: false))
