@@ -62,10 +62,11 @@ native=${NATIVE:-$root/.build/release/history-load}
 if [ -z "${CHECKER:-}" ]; then swift build -c release --product history-check; fi
 if [ -z "${NATIVE:-}" ]; then swift build -c release --product history-load; fi
 
-name=$(date +%m%d-%H%M%S)
-folder=$runs/$name
+export PYTHONDONTWRITEBYTECODE=1
+folder=$runs/$(date +%m%d-%H%M%S)
 mkdir -p "$folder"
 touch "$folder/RUNNING"
+"$root/.build/venv/bin/python" Tests/Chaos/self_check.py
 options=(--folder "$folder" --program "$program" --checker "$checker" --native "$native" --prefix "gwc-$$")
 faketime=$(find /usr/lib -name 'libfaketimeMT.so.1' 2>/dev/null | head -1)
 if [ -n "$faketime" ]; then options+=(--faketime "$faketime"); fi
@@ -87,11 +88,11 @@ esac
 
 status=0
 # A process namespace: when this script is ended, so is everything that the run has started.
-PYTHONDONTWRITEBYTECODE=1 unshare --mount --net --pid --fork --kill-child --mount-proc \
+unshare --mount --net --pid --fork --kill-child --mount-proc \
     "$root/.build/venv/bin/python" Tests/Chaos/chaos.py "${options[@]}" "$@" || status=$?
 rm -f "$folder/RUNNING"
 if [ "$status" -eq 0 ]; then
-    # The figures stay, what they were made of does not.
-    find "$folder" -mindepth 1 ! -name 'report*.json' -delete
+    # The figures and the nodes' own words stay, what they were made of does not.
+    find "$folder" -mindepth 1 ! -name 'report*.json' ! -name 'n*.log' -delete
 fi
 exit "$status"
