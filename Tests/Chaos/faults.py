@@ -412,5 +412,5 @@ class KillClients(Fault):
 
 KINDS = {each.kind: each for each in [
     KillLeader, KillRandom, KillAll, PauseLeader, PauseMajority, PowerLossOne, PowerLossMinority, PowerLossAll,
-    CutPeers, CutNode, CutOneWay, CutRing, Flap, Loss, LostAnswers, DiskFull, SyncError, SlowSync, RollingRestart, ClockJump,
-    BitFlip, KillClients]}
+    CutPeers, CutNode, CutOneWay, CutRing, Flap, Loss, LostAnswers, DiskFull, SyncError, SlowSync, RollingRestart,
+    ClockJump, BitFlip, KillClients]}

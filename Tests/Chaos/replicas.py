@@ -91,7 +91,8 @@ def values(data):
 
 def producers(nodes, topic):
     """Holds each log against its producers' promises: within an epoch sequence numbers go on by one, and an epoch
-    begins with 0. Returns what is wrong, in words, and the values that their producer itself sent again in another epoch.
+    begins with 0. Returns what is wrong, in words, and the values that their producer itself sent again in another
+    epoch.
 
     `topic`: the id of the topic whose values load.py has written, as its folders have it.
     """

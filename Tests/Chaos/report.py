@@ -56,10 +56,10 @@ class Series:
         """The longest time in which a partition had no acknowledgement, in seconds."""
         longest = 0
         for acks in self.acks.values():
-            first = max(0, bisect_left(acks, began) - 1)
-            last = min(len(acks) - 1, bisect_left(acks, ended))
-            steps = [after - before for before, after in zip(acks[first:last], acks[first + 1:last + 1])]
-            longest = max([longest, *steps])
+            first, last = bisect_left(acks, began), bisect_left(acks, ended)
+            # The acknowledgement before, those within, and the one after; where there is none, the window's edge.
+            within = [acks[first - 1] if first else began, *acks[first:last], acks[last] if last < len(acks) else ended]
+            longest = max([longest, *(after - before for before, after in zip(within, within[1:]))])
         return longest / 1e9
 
     def between(self, began, ended):
@@ -120,8 +120,9 @@ def conclude(run):
         say(f"  {complaint}")
     is_sound = verdict["sound"] and not complaints
     with open(f"{run.folder}/report.json", "w", encoding="utf-8") as file:
-        json.dump({"seed": run.args.seed, "nodes": run.args.nodes, "sound": is_sound, "verdict": verdict, "faults": rows,
-                   "complaints": complaints, "notes": run.notes, "windows": run.windows}, file, indent=1)
+        json.dump({"seed": run.args.seed, "nodes": run.args.nodes, "sound": is_sound, "verdict": verdict,
+                   "faults": rows, "complaints": complaints, "notes": run.notes, "windows": run.windows},
+                  file, indent=1)
     if is_sound:
         say(f"SOUND: nothing acknowledged was lost, nothing stale was shown, all replicas agree (seed {run.args.seed})")
         return 0
