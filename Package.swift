@@ -64,6 +64,7 @@ let package = Package(
         target("MetadataCore", ["LogModel", "Settings"]),
         target("RegularExpressions"),
         target("GroupCore", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", nioCore]),
+        target("Histories"),
         // Effects: one resource each.
         target("Disk", ["LogModel"]),
         target("LogStorage", ["LogModel", "RecordBatches", "Disk", nioCore]),
@@ -101,6 +102,14 @@ let package = Package(
         // Runs seeds of the simulation for as long as one likes; for developers.
         .executableTarget(
             name: "simulate", dependencies: ["LogModel", "Simulation", argumentParser], swiftSettings: strict),
+        // Judges histories of chaos runs; not shipped.
+        .executableTarget(
+            name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "history-load", dependencies: ["LogModel", "RecordBatches", "GodwitClient", nioCore],
+            path: "Tests/Chaos/NativeLoad",
+            swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
         tests("SettingsTests", ["LogModel", "Settings"]),
@@ -111,6 +120,7 @@ let package = Package(
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("RegularExpressionsTests", ["RegularExpressions"]),
         tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "GroupCore", nioCore]),
+        tests("HistoriesTests", ["Histories"]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
