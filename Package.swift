@@ -11,6 +11,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
+    // Coverage marks and whims (`LogModel.Mark`); a release build of tests is given the same by scripts/shell.sh.
+    .define("MARKS", .when(configuration: .debug)),
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -62,6 +64,7 @@ let package = Package(
         target("MetadataCore", ["LogModel", "Settings"]),
         target("RegularExpressions"),
         target("GroupCore", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", nioCore]),
+        target("Histories"),
         // Effects: one resource each.
         target("Disk", ["LogModel"]),
         target("LogStorage", ["LogModel", "RecordBatches", "Disk", nioCore]),
@@ -85,16 +88,27 @@ let package = Package(
         target(
             "Simulation",
             [
-                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "GroupCore", "Disk", "LogStorage",
-                "Replication", "Broker", nioCore,
+                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore", "GroupCore",
+                "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
             ]),
         // The program.
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
-                argumentParser, histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
+                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
+            swiftSettings: strict),
+        // Runs seeds of the simulation for as long as one likes; for developers.
+        .executableTarget(
+            name: "simulate", dependencies: ["LogModel", "Simulation", argumentParser], swiftSettings: strict),
+        // Judges histories of chaos runs; not shipped.
+        .executableTarget(
+            name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "history-load", dependencies: ["LogModel", "RecordBatches", "GodwitClient", nioCore],
+            path: "Tests/Chaos/NativeLoad",
             swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
@@ -106,15 +120,25 @@ let package = Package(
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("RegularExpressionsTests", ["RegularExpressions"]),
         tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "GroupCore", nioCore]),
+        tests("HistoriesTests", ["Histories"]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
         tests("TransportTests", ["LogModel", "RaftCore", "PeerWire", "Transport", nioCore, nioPosix, logging]),
         tests(
+            "ReplicationTests",
+            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", "Simulation", nioCore]),
+        tests(
             "BrokerTests",
             [
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
                 "LogStorage", "Replication", "Broker", nioCore, nioEmbedded,
+            ]),
+        tests(
+            "GodwitNodeTests",
+            [
+                "LogModel", "Settings", "RaftCore", "MetadataCore", "Disk", "LogStorage", "Replication", "Broker",
+                "GodwitNode", "RecordBatches", nioCore, logging,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),

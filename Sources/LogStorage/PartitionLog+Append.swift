@@ -58,7 +58,7 @@ extension PartitionLog {
         try checkUsable()
         guard !cutNeedsSync else { return }
         while recent.hasUnwritten {
-            if segments.isEmpty { try roll() }
+            if !(segments.last?.takesEntries ?? false) { try roll() }
             let segment = segments[segments.count - 1]
             let run = runForSegment(segment)
             if let (chunk, entry) = run.split { recent.split(chunk, beforeEntry: entry) }

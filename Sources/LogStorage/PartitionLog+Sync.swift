@@ -124,7 +124,7 @@ extension PartitionLog {
         checkpoint.memberships = memberships
         checkpoint.memberships.truncate(to: written)
         checkpoint.cleanedTo = min(cleanedTo, written)
-        checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
+        checkpoint.segments = segments.filter { !$0.isEmpty || !$0.damage.isEmpty }.map { segment in
             SegmentSummary(
                 base: segment.base, generation: segment.generation, size: segment.size,
                 indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp,
@@ -195,7 +195,7 @@ extension PartitionLog {
         var size = segment.size
         var rows = segment.index.stored
         if point < segment.end {
-            size = point <= segment.base ? 0 : try locate(point).position
+            size = point <= segment.base ? 0 : try cutPlace(at: point).position
             rows = min(rows, (try? segment.index.count { $0.position < size }) ?? 0)
         }
         return SegmentSummary(

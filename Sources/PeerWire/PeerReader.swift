@@ -141,6 +141,7 @@ struct PeerReader {
     mutating func helloReply() throws(PeerWireError) -> HelloReply {
         let hello = try hello()
         let code: UInt8 = try integer()
+        if code == HelloReply.guestCode { return HelloReply(hello, isGuest: true) }
         let refusal = HelloReply.Refusal(rawValue: code)
         guard code == 0 || refusal != nil else { throw .outOfRange(field: "a refusal") }
         return HelloReply(hello, refusal: refusal)
@@ -170,8 +171,12 @@ struct PeerReader {
     }
 
     private mutating func message(_ kind: UInt8, isFlagged: Bool) throws(PeerWireError) -> Message {
-        guard MessageKind.preVote...MessageKind.timeoutNow ~= kind else { throw .unknownMessage(kind) }
+        let isKnown = MessageKind.preVote...MessageKind.timeoutNow ~= kind
+        guard isKnown || MessageKind.repairRequest...MessageKind.repairAnswer ~= kind else {
+            throw .unknownMessage(kind)
+        }
         guard !isFlagged || MessageKind.flagged.contains(kind) else { throw .outOfRange(field: "a message's flag") }
+        if let letter = try repair(kind) { return .repair(letter) }
         let term = try term()
         switch kind {
         case MessageKind.preVote:
@@ -228,6 +233,21 @@ struct PeerReader {
             nodes.append(node)
         }
         return nodes
+    }
+
+    private mutating func repair(_ kind: UInt8) throws(PeerWireError) -> RepairLetter? {
+        guard kind == MessageKind.repairRequest || kind == MessageKind.repairAnswer else { return nil }
+        guard try term() == .zero else { throw .outOfRange(field: "a repair's term") }
+        let number = try varint()
+        guard kind == MessageKind.repairRequest else {
+            guard let code = UInt8(exactly: try varint()), let answer = RepairAnswer(rawValue: code) else {
+                throw .outOfRange(field: "a repair's answer")
+            }
+            return .answer(number: number, answer)
+        }
+        let (from, to) = (try index(), try index())
+        guard from < to else { throw .outOfRange(field: "a repair's range") }
+        return .request(number: number, range: from..<to)
     }
 
     private mutating func append(_ term: Term) throws(PeerWireError) -> Append {

@@ -58,7 +58,7 @@ public struct PeerWriter: Sendable {
     public mutating func add(_ reply: HelloReply) {
         begin(FrameKind.helloReply)
         write(reply.hello)
-        head.writeInteger(reply.refusal?.rawValue ?? 0)
+        head.writeInteger(reply.refusal?.rawValue ?? (reply.isGuest ? HelloReply.guestCode : 0))
         grow(by: 1)
         close()
     }
@@ -239,6 +239,15 @@ extension ByteBuffer {
             }
             return MessageKind.snapshot
         case .timeoutNow: return MessageKind.timeoutNow
+        case .repair(.request(let number, let range)):
+            writeVarint(number)
+            writeVarint(range.lowerBound)
+            writeVarint(range.upperBound)
+            return MessageKind.repairRequest
+        case .repair(.answer(let number, let answer)):
+            writeVarint(number)
+            writeVarint(UInt64(answer.rawValue))
+            return MessageKind.repairAnswer
         }
     }
 

@@ -31,6 +31,7 @@ public enum Message: Hashable, Sendable {
     case snapshot(Snapshot)
     /// The leader of `term` asks the receiver to stand at once (dissertation §3.10).
     case timeoutNow(term: Term)
+    case repair(RepairLetter)
 
     /// The sender's term; of a `preVote` the term it would stand for.
     public var term: Term {
@@ -45,6 +46,7 @@ public enum Message: Hashable, Sendable {
         case .heartbeatReply(let letter): letter.term
         case .snapshot(let letter): letter.term
         case .timeoutNow(let term): term
+        case .repair: .zero
         }
     }
 }

@@ -138,6 +138,8 @@ public struct RaftNode: Sendable {
 
     public var term: Term { hardState.term }
     public var isLeader: Bool { role == .leader }
+    /// When the leader that is followed was last heard.
+    public var leaderLastHeard: Moment? { leaderHeardAt }
     /// The position of the last entry of the own log.
     public var lastEntry: LogPosition { log.last }
     public var durable: LogIndex { log.durable }
@@ -212,6 +214,7 @@ public struct RaftNode: Sendable {
         switch message {
         case .preVote where isRebuilding && !votesWhileRebuilding, .vote where isRebuilding && !votesWhileRebuilding:
             break
+        case .repair: break
         case .preVote(let question): answer(question, from: sender, into: &output)
         case .preVoteReply(let term, let granted, let round):
             preVoteReplied(term: term, granted: granted, round: round, from: sender, into: &output)
@@ -232,7 +235,7 @@ public struct RaftNode: Sendable {
         _ message: Message, from sender: NodeID, changes: [MembersEntry], into output: inout Output
     ) {
         switch message {
-        case .preVote, .preVoteReply: break
+        case .preVote, .preVoteReply, .repair: break
         case .vote(let vote): answer(vote, from: sender, into: &output)
         case .voteReply(_, let granted): voteReplied(granted: granted, from: sender, into: &output)
         case .append(let append): received(append, from: sender, changes: changes, into: &output)

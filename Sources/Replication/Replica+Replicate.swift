@@ -28,7 +28,9 @@ extension Replica {
                         slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size,
                         to: peer)
                 } catch {
-                    stop("the log could not be read for \(peer): \(error)")
+                    fail("the log could not be read for \(peer)", error)
+                    // What is damaged is sent once it has been repaired.
+                    return
                 }
             case .snapshot:
                 sendSnapshot(to: peer)

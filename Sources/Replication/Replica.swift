@@ -46,7 +46,14 @@ public final class Replica<Environment: ShardEnvironment> {
     var hidesSegments = false
     /// Compaction has a job under way in this log's directory.
     var isBeingCleaned = false
-    var syncInFlight = false
+    /// The sync that is under way: since when, and what it will have made durable at most.
+    var syncUnderWay: (began: Moment, target: LogIndex)?
+    /// The disk had no room for the end of the log, which waits in memory.
+    var lacksRoom = false
+    var lastOffer: LeadershipOffer?
+    /// How many checks and repairs have one.
+    var inspections = 0
+    var damageState = DamageState()
     var isMarkedDirty = false
     var isMarkedForReplication = false
     /// Everything below has been handed to `state`.
@@ -141,8 +148,7 @@ public final class Replica<Environment: ShardEnvironment> {
             }
             if let from = work.storeFrom, let entries { store(entries, from: from) }
         } catch {
-            stop("the log could not be written: \(error)")
-            return
+            return fail("the log could not be written", error)
         }
         for envelope in work.send { post(envelope) }
         if unpersisted == nil {
@@ -229,26 +235,31 @@ public final class Replica<Environment: ShardEnvironment> {
         guard stopped == nil else { return }
         do throws(LogError) {
             try log.writeOut()
+            lacksRoom = false
         } catch {
-            stop("the log could not be written: \(error)")
-            return
+            guard error.isOutOfSpace else { return fail("the log could not be written", error) }
+            // What has found no room was cut off again, and waits in memory.
+            lacksRoom = true
+            shard.ranOutOfRoom()
         }
         if hidesSegments { removeHiddenSegments() }
-        guard stopped == nil, !syncInFlight, let ticket = log.beginSync() else { return }
-        syncInFlight = true
+        guard stopped == nil, syncUnderWay == nil, let ticket = log.beginSync() else { return }
+        syncUnderWay = (shard.environment.now, log.end)
         shard.environment.submit({ ticket.run() }) { result in self.synced(ticket, result) }
     }
 
     private func synced(_ ticket: SyncTicket<Environment.Files>, _ result: Result<Void, DiskError>) {
-        syncInFlight = false
+        let sync = syncUnderWay
+        syncUnderWay = nil
         retireIfIdle()
         guard stopped == nil, !shard.isClosed else { return }
         do throws(LogError) {
             let durable = try log.completeSync(ticket, result)
-            if log.isDirty { shard.markDirty(self) }
+            if log.isDirty, !lacksRoom { shard.markDirty(self) }
+            if let sync { shard.noteSync(since: sync.began, wasOvertaken: durable <= raft.commit) }
             step(.durable(through: durable))
         } catch {
-            stop("the disk refused to keep the log: \(error)")
+            fail("the disk refused to keep the log", error)
         }
     }
 
@@ -259,23 +270,7 @@ public final class Replica<Environment: ShardEnvironment> {
         retirement()
     }
 
-    var isBusyOnDisk: Bool { syncInFlight || isBeingCleaned }
-
-    /// Ends this replica's part in its group for good: it says nothing more to anybody.
-    ///
-    /// A failed fsync is never retried and believed (Rebello et al., USENIX ATC 2020), so there is no way back but to
-    /// restart the node, which re-reads and checks the log.
-    public func stop(_ reason: String) {
-        guard stopped == nil else { return }
-        health = .halted(reason: reason)
-        heldLetters.removeAll()
-        failWaitingProduces(.storageFailed)
-        failWaitingTrims(.storageFailed)
-        failConfirmations()
-        notifyWatchers()
-        shard.environment.report(.stopped(id, reason: reason))
-        shard.environment.learned(Leadership(partition: id, term: raft.term, leader: nil))
-    }
+    var isBusyOnDisk: Bool { syncUnderWay != nil || isBeingCleaned || inspections > 0 }
 
     // MARK: - Snapshots
 
@@ -298,8 +293,7 @@ public final class Replica<Environment: ShardEnvironment> {
             shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))
             return step(.snapshotRefused)
         } catch {
-            stop("the leader's snapshot could not be installed: \(error)")
-            return
+            return fail("the leader's snapshot could not be installed", error)
         }
         applied = anchor.position.end
         shard.environment.report(.restarted(id, at: anchor))

@@ -93,10 +93,13 @@ public struct ShardSettings: Sendable {
     public var producerExpiration: Int64
     /// Makes the elections of this shard's groups differ from its peers'.
     public var seed: UInt64
+    public var disk: DiskSettings
+    public var scrub: ScrubSettings
 
     public init(
         node: NodeID, timing: RaftTiming, limits: RaftLimits, balanceInterval: UInt64, retentionInterval: UInt64,
-        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings
+        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings,
+        disk: DiskSettings = DiskSettings(), scrub: ScrubSettings = ScrubSettings()
     ) {
         self.node = node
         self.timing = timing
@@ -107,5 +110,7 @@ public struct ShardSettings: Sendable {
         self.producerExpiration = producerExpiration
         self.seed = seed
         self.cleaner = cleaner
+        self.disk = disk
+        self.scrub = scrub
     }
 }

@@ -5,7 +5,8 @@ import LogModel
 import LogStorage
 import RaftCore
 
-/// What a shard does now and then: moves groups to other members, gives leadership back, removes old segments, writes checkpoints, forgets producers.
+/// What a shard does now and then: moves groups to other members, gives leadership back, removes old segments, writes
+/// checkpoints, forgets producers.
 struct Upkeep {
     private var nextBalance: Moment?
     private var nextDrive: Moment?
@@ -112,7 +113,7 @@ struct Upkeep {
                 try replica.log.checkpoint()
                 if replica.log.isDirty { shard.markDirty(replica) }
             } catch {
-                replica.stop("the checkpoint could not be written: \(error)")
+                replica.fail("the checkpoint could not be written", error)
             }
         }
     }

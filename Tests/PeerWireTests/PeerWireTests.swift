@@ -44,11 +44,15 @@ import Testing
                     voters: [NodeID(1), NodeID(200), NodeID(3)], outgoing: [NodeID(1), NodeID(7)],
                     learners: [NodeID(7), NodeID(90_000)]))),
         .timeoutNow(term: Term(9)),
+        .repair(.request(number: .max, range: LogIndex(127)..<LogIndex(.max))),
+        .repair(.answer(number: 128, .entries)),
+        .repair(.answer(number: 0, .unable)),
     ]
 
     static let frames: [PeerFrame] =
         [
             .hello(hello), .helloReply(HelloReply(hello)), .helloReply(HelloReply(hello, refusal: .otherCluster)),
+            .helloReply(HelloReply(hello, isGuest: true)),
             .hello(
                 Hello(
                     cluster: nil, node: NodeID(0), directory: .zero, shard: 0, lane: .bulk, fresh: false)),
@@ -97,7 +101,7 @@ import Testing
     }
 
     @Test func refusalsKeepTheirNumbers() {
-        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...6))
+        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...7))
     }
 
     @Test(arguments: frames)
@@ -113,7 +117,7 @@ import Testing
         let read = try Self.read(Self.bytes(of: Self.frames))
         // Letters that follow each other came together in one frame.
         #expect(Self.letters(in: read) == Self.letters(in: Self.frames))
-        #expect(read.count == 9)
+        #expect(read.count == 10)
     }
 
     @Test func largePayloadsAreNotCopied() throws {
