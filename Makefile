@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target is a few lines here and a script in scripts/. `make` alone lists them.
 
-.PHONY: help up down clean-data build test verify fix sim bench conformance groups-under-kill chaos chaos-controls power-loss
+.PHONY: help up down clean-data build test verify fix sim soak bench conformance groups-under-kill chaos \
+	chaos-controls power-loss
 
 help:  ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 19
@@ -27,8 +28,11 @@ verify:  ## swift format lint, then `make test`; never writes to the sources
 fix:  ## swift format in place
 	@scripts/fix.sh
 
-sim:  ## the simulation alone: SEEDS=5000 runs that many seeds, SEED=42 replays one
-	@SEEDS="$(SEEDS)" SEED="$(SEED)" scripts/sim.sh
+sim:  ## the simulation alone: SEEDS=, NODE_SEEDS=5000 run that many seeds, SEED=, NODE_SEED=42 replay one
+	@SEEDS="$(SEEDS)" SEED="$(SEED)" NODE_SEEDS="$(NODE_SEEDS)" NODE_SEED="$(NODE_SEED)" scripts/sim.sh
+
+soak:  ## simulated clusters for HOURS=1, a line a minute; PROFILE=disks keeps to one kind
+	@HOURS="$(HOURS)" PROFILE="$(PROFILE)" scripts/soak.sh
 
 bench:  ## the figures of benchmarks/RESULTS.md
 	@scripts/bench.sh

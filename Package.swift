@@ -11,6 +11,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
+    // Coverage marks and whims (`LogModel.Mark`); a release build of tests is given the same by scripts/shell.sh.
+    .define("MARKS", .when(configuration: .debug)),
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -86,17 +88,20 @@ let package = Package(
         target(
             "Simulation",
             [
-                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "GroupCore", "Disk", "LogStorage",
-                "Replication", "Broker", nioCore,
+                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore", "GroupCore",
+                "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
             ]),
         // The program.
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
-                argumentParser, histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
+                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
+        // Runs seeds of the simulation for as long as one likes; for developers.
+        .executableTarget(
+            name: "simulate", dependencies: ["LogModel", "Simulation", argumentParser], swiftSettings: strict),
         // Judges histories of chaos runs; not shipped.
         .executableTarget(
             name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
@@ -121,10 +126,19 @@ let package = Package(
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
         tests("TransportTests", ["LogModel", "RaftCore", "PeerWire", "Transport", nioCore, nioPosix, logging]),
         tests(
+            "ReplicationTests",
+            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", "Simulation", nioCore]),
+        tests(
             "BrokerTests",
             [
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
                 "LogStorage", "Replication", "Broker", nioCore, nioEmbedded,
+            ]),
+        tests(
+            "GodwitNodeTests",
+            [
+                "LogModel", "Settings", "RaftCore", "MetadataCore", "Disk", "LogStorage", "Replication", "Broker",
+                "GodwitNode", "RecordBatches", nioCore, logging,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),

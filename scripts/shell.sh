@@ -10,7 +10,8 @@ godwit=$root/.build/release/godwit
 configs=$root/cluster-configs/local
 data=$root/cluster-data
 # The tests have a build of their own: `-enable-testing` costs speed, so the binary that people run is built without it.
-test_build=(-c release --scratch-path "$root/.build-test" -Xswiftc -enable-testing)
+# MARKS is for coverage marks (LogModel's Mark).
+test_build=(-c release --scratch-path "$root/.build-test" -Xswiftc -enable-testing -Xswiftc -DMARKS)
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

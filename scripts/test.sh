@@ -22,6 +22,7 @@ status=0
 if [ -n "${FILTER:-}" ]; then
     run --filter "$FILTER" || status=$?
 else
+    scripts/determinism.sh || status=$?
     run --skip '^SystemTests\.' || status=$?
     run --filter '^SystemTests\.' || status=$?
     built=$root/.build-test/release

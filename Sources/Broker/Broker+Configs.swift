@@ -12,8 +12,8 @@ public struct ShownSetting: Sendable {
     public var value: String
     public var isDefault: Bool
     public var documentation: String
-    /// What holds when nobody says otherwise.
-    public var initial: String
+    /// What holds when nobody says otherwise; `nil` where that is nothing.
+    public var initial: String?
     public var kind: TopicConfig.Kind
 
     public init(
@@ -24,7 +24,7 @@ public struct ShownSetting: Sendable {
         self.value = value
         self.isDefault = isDefault
         self.documentation = documentation
-        self.initial = initial ?? value
+        self.initial = initial
         self.kind = kind
     }
 }
@@ -124,7 +124,7 @@ extension Broker {
         }
         // The empty name asks for what is set for all brokers together, which nothing is.
         guard !resource.name.isEmpty else { return }
-        for setting in settings.shown where resource.asks(for: setting.name) {
+        for setting in settings.shown + underKafkaNames where resource.asks(for: setting.name) {
             var config = Config()
             config.name = setting.name
             config.value = setting.value
@@ -136,10 +136,32 @@ extension Broker {
                 if !setting.isDefault {
                     config.synonyms.append(.init(name: setting.name, value: setting.value, source: .staticBroker))
                 }
-                config.synonyms.append(.init(name: setting.name, value: setting.initial, source: .builtInDefault))
+                if let initial = setting.initial {
+                    config.synonyms.append(.init(name: setting.name, value: initial, source: .builtInDefault))
+                }
             }
             result.configs.append(config)
         }
+    }
+
+    /// What tools ask every broker for under Kafka's own names, as the cluster knows it.
+    private var underKafkaNames: [ShownSetting] {
+        guard let node = view.cluster.node(settings.node) else { return [] }
+        var shown = [
+            ShownSetting(
+                name: "advertised.listeners", value: "PLAINTEXT://\(node.kafka)", isDefault: false,
+                documentation: "Where clients are told to connect: kafka.advertise, else kafka.listen.", kind: .list),
+            ShownSetting(
+                name: "log.dirs", value: settings.logDirectory, isDefault: false,
+                documentation: "Where the logs of the partitions are: within node.data.", kind: .list),
+        ]
+        if let rack = node.rack {
+            shown.append(
+                ShownSetting(
+                    name: "broker.rack", value: rack, isDefault: false,
+                    documentation: "Where the node stands: node.rack."))
+        }
+        return shown
     }
 }
 

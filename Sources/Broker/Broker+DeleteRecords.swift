@@ -69,6 +69,7 @@ final class DeleteRecordsRun<Environment: ShardEnvironment> {
 
     private func refusal(of partition: DeleteRecordsRequest.Partition, in topic: TopicView?) -> ErrorCode? {
         guard let topic, topic.hasPartition(partition.index) else { return .unknownTopicOrPartition }
+        guard !topic.isInternal else { return .invalidTopic }
         // What only compaction may shorten is somebody's table, not a stream to be cut (KAFKA-4586).
         guard topic.configs.isDeleted else { return .policyViolation }
         return partition.offset < -1 ? .offsetOutOfRange : nil

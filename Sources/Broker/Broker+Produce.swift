@@ -102,21 +102,33 @@ final class ProduceRun<Environment: ShardEnvironment> {
     private func start(
         _ topicPlace: Int, _ place: Int, of topic: TopicView, records: ByteBuffer?, index: Int32, _ deadline: Moment
     ) {
-        let configs = topic.configs
         let id = PartitionID(topic: topic.id, index: index)
-        let batch = records ?? ByteBuffer()
-        let limits = topic.batchLimits(
-            now: broker.environment.wallClock, produceVersion: call.version,
-            unpackedLimit: broker.settings.unpackedLimit)
-        let head: EntryHead
-        do throws(BatchError) {
-            head = try batch.withUnsafeReadableBytes { (bytes) throws(BatchError) in
-                try BatchValidator.validate(produced: bytes, limits: limits)
-            }
-        } catch {
-            return refuse(topicPlace, place, ErrorCode(error), message: "\(error)")
+        let unpackedLimit = broker.settings.unpackedLimit
+        let arrival = BatchArrival(
+            batch: records ?? ByteBuffer(),
+            limits: topic.batchLimits(
+                now: broker.environment.wallClock, produceVersion: call.version, unpackedLimit: unpackedLimit),
+            unpackedLimit: unpackedLimit, codec: topic.storedCodec, level: topic.configs.compressionLevel)
+        guard arrival.isRepacked || broker.repacking.holds(id) else {
+            return take(arrival.judged(), topicPlace, place, of: topic.configs, id, deadline)
         }
-        guard !head.isTransactional else {
+        outstanding += 1
+        broker.repacking.add(arrival, to: id) { [configs = topic.configs] checked in
+            self.take(checked, topicPlace, place, of: configs, id, deadline)
+            self.settle()
+        }
+    }
+
+    private func take(
+        _ checked: Result<CheckedBatch, BatchError>, _ topicPlace: Int, _ place: Int, of configs: EffectiveTopicConfigs,
+        _ id: PartitionID, _ deadline: Moment
+    ) {
+        let batch: CheckedBatch
+        switch checked {
+        case .success(let sound): batch = sound
+        case .failure(let error): return refuse(topicPlace, place, ErrorCode(error), message: "\(error)")
+        }
+        guard !batch.head.isTransactional else {
             // As Kafka answers a transaction's records in a request without its id.
             return refuse(
                 topicPlace, place, .transactionalIDAuthorizationFailed, message: "transactions are not served")
@@ -128,7 +140,7 @@ final class ProduceRun<Environment: ShardEnvironment> {
             default: .all(minimumInSync: configs.minInsyncReplicas)
             }
         let item = ProduceItem(
-            partition: id, batch: batch, head: head, acknowledgement: acknowledgement,
+            partition: id, batch: batch.bytes, head: batch.head, acknowledgement: acknowledgement,
             stampsTime: configs.timestampType == .logAppendTime, deadline: deadline)
         outstanding += 1
         let shard = id.shard(of: broker.shardCount)

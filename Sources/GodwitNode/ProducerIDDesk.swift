@@ -10,7 +10,7 @@ final class ProducerIDDesk {
     private var waiting: [Waiting] = []
     /// Until when the block that was asked for is waited for.
     private var claimDeadline: Moment?
-    private var random = SystemRandomNumberGenerator()
+    private var random: any RandomNumberGenerator
     /// Proposes a command to whoever leads the metadata group, and is told whether it came into force. False when
     /// nobody can be asked now.
     private let propose: (MetadataCommand, _ done: @escaping (Bool) -> Void) -> Bool
@@ -26,8 +26,12 @@ final class ProducerIDDesk {
     /// How many producers may wait at a time; more are told to ask again.
     private static let waitingLimit = 10_000
 
-    init(node: NodeID, propose: @escaping (MetadataCommand, _ done: @escaping (Bool) -> Void) -> Bool) {
+    init(
+        node: NodeID, random: any RandomNumberGenerator,
+        propose: @escaping (MetadataCommand, _ done: @escaping (Bool) -> Void) -> Bool
+    ) {
         supply = ProducerIDSupply(node: node)
+        self.random = random
         self.propose = propose
     }
 

@@ -7,6 +7,7 @@ public struct BatchAttributes: RawRepresentable, Hashable, Sendable {
     @inlinable
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    static let codecBits: UInt16 = 0x0007
     static let logAppendTimeBit: UInt16 = 0x0008
     static let transactionalBit: UInt16 = 0x0010
     static let controlBit: UInt16 = 0x0020
@@ -16,7 +17,7 @@ public struct BatchAttributes: RawRepresentable, Hashable, Sendable {
     public static let marker = BatchAttributes(rawValue: 0x4020)
 
     /// How the records are compressed; `nil` for the numbers 5 to 7, which nobody has given a meaning.
-    public var codec: Codec? { Codec(rawValue: UInt8(rawValue & 0x7)) }
+    public var codec: Codec? { Codec(rawValue: UInt8(rawValue & Self.codecBits)) }
     /// Whether `maxTimestamp` is the time of the append and stands for every record of the batch.
     public var isLogAppendTime: Bool { rawValue & Self.logAppendTimeBit != 0 }
     /// Whether the batch belongs to a transaction (KIP-98).

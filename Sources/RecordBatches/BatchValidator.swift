@@ -67,6 +67,14 @@ public enum BatchValidator {
     public static func validate(
         produced bytes: UnsafeRawBufferPointer, limits: BatchLimits
     ) throws(BatchError) -> EntryHead {
+        let raw = try checkedHead(bytes, limits)
+        let codec = try acceptedCodec(raw, limits)
+        try checkRecords(bytes.slice(EntryHead.size..<raw.totalSize), raw, codec, limits)
+        return EntryHead(raw, kind: .records, slots: Int64(raw.lastOffsetDelta) + 1)
+    }
+
+    /// The header of the one whole batch that `bytes` are, its checksum compared.
+    static func checkedHead(_ bytes: UnsafeRawBufferPointer, _ limits: BatchLimits) throws(BatchError) -> RawHead {
         guard bytes.count > 0 else { throw BatchError(.noBatch) }
         let raw = try RawHead(bytes)
         guard raw.totalSize <= limits.maximumSize else {
@@ -83,9 +91,7 @@ public enum BatchValidator {
             throw BatchError(.checksumMismatch(stored: raw.crc, computed: computed))
         }
         try checkHeader(raw, limits)
-        let codec = try acceptedCodec(raw, limits)
-        try checkRecords(bytes.slice(EntryHead.size..<raw.totalSize), raw, codec, limits)
-        return EntryHead(raw, kind: .records, slots: Int64(raw.lastOffsetDelta) + 1)
+        return raw
     }
 
     private static func checkHeader(_ raw: RawHead, _ limits: BatchLimits) throws(BatchError) {
@@ -111,7 +117,7 @@ public enum BatchValidator {
         }
     }
 
-    private static func acceptedCodec(_ raw: RawHead, _ limits: BatchLimits) throws(BatchError) -> Codec {
+    static func acceptedCodec(_ raw: RawHead, _ limits: BatchLimits) throws(BatchError) -> Codec {
         guard let codec = raw.attributes.codec, codec != .zstd || limits.allowsZstd else {
             throw BatchError(.refusedCodec(UInt8(raw.attributes.rawValue & 7)))
         }
@@ -121,28 +127,46 @@ public enum BatchValidator {
     private static func checkRecords(
         _ section: UnsafeRawBufferPointer, _ raw: RawHead, _ codec: Codec, _ limits: BatchLimits
     ) throws(BatchError) {
-        // Every record takes an offset, so a count that cannot be true must not be believed unread.
-        guard Int(raw.recordCount) <= section.count * codec.highestRatio / smallestRecord else {
-            throw BatchError(.badRecordCount(count: raw.recordCount, lastOffsetDelta: raw.lastOffsetDelta))
-        }
+        try checkCount(raw, codec, packedSize: section.count)
         if codec == .none {
             if limits.depth != .header { try walk(section, raw, limits) }
         } else if case .all(let unpackedLimit) = limits.depth {
-            let unpacked: ByteBuffer
-            do throws(CompressionError) {
-                unpacked = try codec.decompress(section, limit: unpackedLimit)
-            } catch {
-                throw BatchError(.compression(error))
+            try withUnpacked(section, codec, limit: unpackedLimit) { (bytes) throws(BatchError) in
+                _ = try walk(bytes, raw, limits)
             }
-            try unpacked.withUnsafeReadableBytes { (bytes) throws(BatchError) in try walk(bytes, raw, limits) }
         }
     }
 
+    /// Every record takes an offset, so a count that cannot be true must not be believed unread.
+    static func checkCount(_ raw: RawHead, _ codec: Codec, packedSize: Int) throws(BatchError) {
+        guard Int(raw.recordCount) <= packedSize * codec.highestRatio / smallestRecord else {
+            throw BatchError(.badRecordCount(count: raw.recordCount, lastOffsetDelta: raw.lastOffsetDelta))
+        }
+    }
+
+    static func withUnpacked<Answer>(
+        _ section: UnsafeRawBufferPointer, _ codec: Codec, limit: Int,
+        _ body: (UnsafeRawBufferPointer) throws(BatchError) -> Answer
+    ) throws(BatchError) -> Answer {
+        guard codec != .none else { return try body(section) }
+        let unpacked: ByteBuffer
+        do throws(CompressionError) {
+            unpacked = try codec.decompress(section, limit: limit)
+        } catch {
+            throw BatchError(.compression(error))
+        }
+        return try unpacked.withUnsafeReadableBytes { (bytes) throws(BatchError) in try body(bytes) }
+    }
+
     /// Walks every record: offsets 0…n−1 in order, sizes within, headers whole, times within bounds, nothing left over.
-    private static func walk(
+    ///
+    /// - Returns: the greatest time of a record.
+    @discardableResult
+    static func walk(
         _ section: UnsafeRawBufferPointer, _ raw: RawHead, _ limits: BatchLimits
-    ) throws(BatchError) {
+    ) throws(BatchError) -> Int64 {
         let bounds = limits.timestamps
+        var greatest = Int64.min
         var position = 0
         for index in 0..<Int(raw.recordCount) {
             let view: RecordView
@@ -162,10 +186,12 @@ public enum BatchValidator {
             guard view.key != nil || !limits.requiresKeys else {
                 throw BatchError(.badRecord(index: index, "no key, in a compacted topic"))
             }
+            greatest = max(greatest, time)
             position = view.range.upperBound
         }
         guard position == section.count else {
             throw BatchError(.badRecord(index: Int(raw.recordCount), "bytes after the last record"))
         }
+        return greatest
     }
 }

@@ -64,9 +64,9 @@ public struct GroupConfigs: Hashable, Sendable {
 /// One of Kafka's configs of a single consumer group (GroupConfig.java): its default, bounds and meaning.
 public struct GroupConfig: Hashable, Sendable {
     public let name: String
-    /// In milliseconds. The default of Kafka's `group.consumer.…` setting that stands behind it.
+    /// In milliseconds. The default of the `group.consumer.…` setting that stands behind it.
     public let initial: Int64
-    /// In milliseconds, from Kafka's `group.consumer.min.…` to `group.consumer.max.…`.
+    /// In milliseconds, from the default of `group.consumer.min.…` to that of `group.consumer.max.…`.
     public let bounds: ClosedRange<Int64>
     public let documentation: String
 
@@ -75,7 +75,7 @@ public struct GroupConfig: Hashable, Sendable {
         documentation: "After how long without a heartbeat a member of the group counts as failed, in milliseconds.")
 
     public static let heartbeatInterval = GroupConfig(
-        name: "consumer.heartbeat.interval.ms", initial: 5_000, bounds: 5_000...15_000,
+        name: "consumer.heartbeat.interval.ms", initial: 2_000, bounds: 1_000...15_000,
         documentation: "How often a member of the group is told to send a heartbeat, in milliseconds.")
 
     /// In the order of their names.

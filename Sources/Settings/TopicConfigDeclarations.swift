@@ -71,8 +71,21 @@ extension TopicConfig {
 
     public static let compressionType = TopicConfig(
         "compression.type", .string, "producer",
-        .onlyDefault(reason: "batches are stored as the producer compressed them, so only 'producer' is taken"),
-        "The compression of stored batches: the producer's.")
+        .oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+        "How batches are stored: as the producer compressed them ('producer'), or all with one codec, or without. What "
+            + "comes in another form is packed anew by the leader, which costs it time.")
+
+    public static let gzipLevel = TopicConfig(
+        "compression.gzip.level", .int, "-1", .oneOf(["-1"] + (1...9).map { "\($0)" }),
+        "How hard gzip tries, from 1 to 9, where compression.type is gzip; -1 is its own default.")
+
+    public static let lz4Level = TopicConfig(
+        "compression.lz4.level", .int, "9", .range(1...17),
+        "How hard LZ4 tries where compression.type is lz4. 9, the default, is its fast way; levels above 12 are 12.")
+
+    public static let zstdLevel = TopicConfig(
+        "compression.zstd.level", .int, "3", .range(-131_072...22),
+        "How hard zstd tries where compression.type is zstd.")
 
     /// Every config, in the order of their names.
     public static let all: [TopicConfig] = (working + fixed).sorted { $0.name < $1.name }
@@ -80,7 +93,8 @@ extension TopicConfig {
     private static let working = [
         maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
         fileDeleteDelay, indexIntervalBytes,
-        timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy, compressionType,
+        timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy,
+        compressionType, gzipLevel, lz4Level, zstdLevel,
         deleteRetention, minCompactionLag, maxCompactionLag, minCleanableDirtyRatio,
     ]
 
@@ -95,14 +109,6 @@ extension TopicConfig {
             TopicConfig(
                 name, kind, initial, .onlyDefault(reason: "there is no tiered storage yet"),
                 "Has a meaning only with tiered storage.")
-        }
-        + [
-            ("compression.gzip.level", .int, "-1"), ("compression.lz4.level", .int, "9"),
-            ("compression.zstd.level", .int, "3"),
-        ].map { (name: String, kind: Kind, initial: String) in
-            TopicConfig(
-                name, kind, initial, .onlyDefault(reason: "nodes do not compress: producers do, at their own level"),
-                "Has a meaning only where the broker compresses anew.")
         }
         + ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"].map { name in
             TopicConfig(

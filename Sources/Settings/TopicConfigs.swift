@@ -139,6 +139,17 @@ public enum TimestampType: String, Hashable, Sendable {
     case logAppendTime = "LogAppendTime"
 }
 
+/// How a topic's batches are stored.
+public enum CompressionType: String, Hashable, Sendable {
+    /// As the producer sent them.
+    case producer
+    case uncompressed
+    case gzip
+    case snappy
+    case lz4
+    case zstd
+}
+
 /// What holds for a topic, read out of its configs once and kept by value where it is needed often.
 @frozen
 public struct EffectiveTopicConfigs: Hashable, Sendable {
@@ -163,6 +174,9 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
     public var minCompactionLagMilliseconds: Int64
     public var maxCompactionLagMilliseconds: Int64
     public var minCleanableDirtyRatio: Double
+    public var compressionType: CompressionType
+    /// Of the codec that `compressionType` names; `nil` for the codec's own default.
+    public var compressionLevel: Int?
 
     init(_ configs: TopicConfigs, _ defaults: TopicDefaults) {
         func number(_ config: TopicConfig) -> Int64 {
@@ -198,5 +212,18 @@ public struct EffectiveTopicConfigs: Hashable, Sendable {
         maxCompactionLagMilliseconds = number(.maxCompactionLag)
         let ratio = configs.override(of: TopicConfig.minCleanableDirtyRatio.name).flatMap { Double($0) }
         minCleanableDirtyRatio = ratio ?? 0.5
+        let compression = configs.override(of: TopicConfig.compressionType.name) ?? TopicConfig.compressionType.initial
+        compressionType = CompressionType(rawValue: compression) ?? .producer
+        let level: TopicConfig? =
+            switch compressionType {
+            case .producer, .uncompressed, .snappy: nil
+            case .gzip: .gzipLevel
+            case .lz4: .lz4Level
+            case .zstd: .zstdLevel
+            }
+        // A level that is the default stands for the codec's usual way, which for LZ4 is not its level 9.
+        compressionLevel = level.flatMap { level in
+            configs.override(of: level.name).flatMap { $0 == level.initial ? nil : Int($0) }
+        }
     }
 }

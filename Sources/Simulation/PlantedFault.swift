@@ -39,6 +39,31 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     /// A compacted log lacks the last record of a key.
     case lostKey
 
+    // Only in the simulation of whole nodes.
+    /// A leader answers acks=all once it has the batch itself.
+    case hastyLeader
+    /// Followers acknowledge appends with all that they have received, durable or not.
+    case hastyFollowers
+    /// A new leader shows what earlier terms wrote as committed before an entry of its own term is.
+    case oldTermCommit
+    /// A fetch is answered with what is not committed.
+    case fetchAboveWatermark
+    /// A follower cuts off what is committed.
+    case committedCut
+
+    private static let onlyOfNodes: [Self] = [
+        .hastyLeader, .hastyFollowers, .oldTermCommit, .fetchAboveWatermark, .committedCut,
+    ]
+    /// Those that `Simulation` plants.
+    public static var ofShards: [Self] { allCases.filter { !onlyOfNodes.contains($0) } }
+    /// Those that `NodeSimulation` plants.
+    public static var ofNodes: [Self] {
+        let others: [Self] = [
+            .earlyCommitReplies, .coordinatorOfThePast, .unfencedCommits, .forgottenLastCommit,
+        ]
+        return allCases.filter { !others.contains($0) }
+    }
+
     /// What the fault makes of a letter on its way.
     func forge(_ message: inout Message, random: inout SimRandom) {
         switch (self, message) {

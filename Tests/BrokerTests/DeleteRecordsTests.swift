@@ -40,6 +40,7 @@ import Testing
         return node
     }
 
+    /// T-K25 (apache/kafka 37a4d5ea46b): the start lies inside a batch.
     @Test(arguments: DeleteRecordsRequest.versions)
     func theLogBeginsLaterEvenInsideABatch(version: Int16) throws {
         let node = try filled()
@@ -63,6 +64,10 @@ import Testing
         let node = try filled()
         try node.topic("table", configs: [("cleanup.policy", "compact")])
         try node.topic("both", configs: [("cleanup.policy", "compact,delete")])
+        try node.topic("__consumer_offsets", configs: [("cleanup.policy", "compact")])
+        #expect(try answer(node, request(0, of: "__consumer_offsets")).error == .invalidTopic)
+        #expect(
+            try answer(node, request(0, of: "__consumer_offsets", partition: 7)).error == .unknownTopicOrPartition)
         #expect(try answer(node, request(11)).error == .offsetOutOfRange)
         #expect(try answer(node, request(-2)).error == .offsetOutOfRange)
         #expect(try answer(node, request(0, of: "nothing")).error == .unknownTopicOrPartition)

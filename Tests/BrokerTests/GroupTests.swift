@@ -2,8 +2,10 @@
 
 import KafkaWire
 import LogModel
+import LogStorage
 import MetadataCore
 import NIOCore
+import Replication
 import Testing
 
 @testable import Broker
@@ -120,6 +122,33 @@ import Testing
         let answer = try node.ask(fetch("orders-3"), version: 8)
         #expect(answer.groups[0].error == .none)
         #expect(answer.groups[0].topics.first?.partitions.first?.committedOffset == 45)
+    }
+
+    /// What was last in the log has been cleaned away, so that its last record lies before its end (T-K24, KAFKA-9065:
+    /// the loading never came to an end).
+    @Test func aCoordinatorIsLoadedFromALogWhoseTailWasCleanedAway() throws {
+        let node = try OneNode(cleaner: CleanerSettings(interval: 100_000_000, keySeed: (1, 2)))
+        try node.topic("events", partitions: 2)
+        try node.topic(
+            "__consumer_offsets", configs: [("cleanup.policy", "compact")],
+            limits: LogLimits(segmentBytes: ByteCount(400)),
+            policy: LogPolicy(compaction: CleaningRules(minDirtyShare: 0, deleteRetention: 0)))
+        _ = try node.ask(commit(7, of: "kept"), version: 8)
+        var delete = DeleteGroupsRequest()
+        for number in 0..<20 {
+            _ = try node.ask(commit(1, of: "gone-\(number)"), version: 8)
+            delete.groups = ["gone-\(number)"]
+            #expect(try node.ask(delete, version: 2).results.first?.error == ErrorCode.none)
+        }
+        let log = try #require(node.shard.allReplicas.last?.log)
+        let before = log.size
+        for _ in 0..<40 { node.pass(milliseconds: 50) }
+        #expect(log.size < before, "what the tombstones speak of is gone")
+        node.loseAndRegainLeadership()
+        for _ in 0..<5 { node.pass(milliseconds: 50) }
+        let answer = try node.ask(fetch("kept"), version: 8)
+        #expect(answer.groups[0].error == .none)
+        #expect(answer.groups[0].topics.first?.partitions.first?.committedOffset == 7)
     }
 
     @Test func membersThatWaitAreToldWhenTheCoordinatorIsGone() throws {

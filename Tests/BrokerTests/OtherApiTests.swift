@@ -224,7 +224,8 @@ import Testing
         #expect(configs.first { $0.name == "retention.ms" }?.source == .dynamicTopic)
         #expect(configs.first { $0.name == "min.insync.replicas" }?.source == .builtInDefault)
         #expect(configs.contains { $0.name == "max.message.bytes" })
-        #expect(answer.results[1].configs.map(\.name) == ["node.id"])
+        #expect(
+            answer.results[1].configs.map(\.name) == ["node.id", "advertised.listeners", "log.dirs", "broker.rack"])
         #expect(answer.results[2].error == .unknownTopicOrPartition)
     }
 

@@ -163,6 +163,7 @@ import Testing
     }
 
     /// "Not the leader" would say that it was not written, and a producer that never retries would send it again.
+    /// Once it leads again it serves as before (T-K19, redpanda 95e809f1f2: it said "not the leader" ever after).
     @Test func whoeverIsVotedOutStillSaysWhatBecameOfAProduce() throws {
         let node = try OneNode()
         try node.topic("events")
@@ -177,6 +178,8 @@ import Testing
         node.waitForLeadership()
         #expect(asked.response?.topics.first?.partitions.first?.error == ErrorCode.none)
         #expect(asked.response?.topics.first?.partitions.first?.baseOffset == 0)
+        let next = try node.ask(produceRequest(try batch(["c"])), version: 9)
+        #expect(next.only?.error == ErrorCode.none && next.only?.baseOffset == 2)
     }
 
     @Test func whoeverIsVotedOutDoesNotWaitForEver() throws {

@@ -35,17 +35,28 @@ trap 'exit 130' INT TERM
 verdict() { python3 Tests/Conformance/verdict.py "$@"; }
 verdict self-check >/dev/null
 
-# What the suites want of a broker: short sessions, no pause before the first rebalance, racks that are made use of,
-# and retention that is looked after as seldom as Kafka does: some checks write records that are years old, which a
-# quicker look would take away under their eyes.
-cluster_start \
-    'group.min.session.timeout.ms: 1000' \
-    'group.initial.rebalance.delay.ms: 0' \
-    'replica.selector.class: rack-aware' \
-    'log.retention.check.interval: 5m'
-export BOOTSTRAP=$bootstrap
-say "three nodes at $bootstrap"
+# What the suites want of a broker: short sessions, no pause before the first rebalance, racks that are made use of.
+settings=(
+    'group.min.session.timeout.ms: 1000'
+    'group.initial.rebalance.delay.ms: 0'
+    'replica.selector.class: rack-aware'
+)
+# Many checks write records that are years old, which retention takes away under their eyes if it looks meanwhile; one
+# waits three seconds for it to look. So that one has a cluster of its own.
+retention='^producer\.retention-deletes$'
+# start LINE...: three nodes with these settings too.
+start() {
+    cluster_start "${settings[@]}" "$@"
+    export BOOTSTRAP=$bootstrap
+    say "three nodes at $bootstrap"
+}
+# run_java FILE: the Java checks that ONLY and SKIP choose, their answers also in FILE.
+run_java() {
+    timeout -k 30 "${JAVA_SECONDS:-3000}" "$conformance/run-java.sh" | tee "$1" || true
+    cat "$CONFORMANCE_HOME/run/java.err" >>"$reports/java.err" 2>/dev/null || true
+}
 
+start 'log.retention.check.interval: 1h'
 answers=()
 for client in $clients; do
     say ""
@@ -53,9 +64,7 @@ for client in $clients; do
     case $client in
     java)
         answers+=("java=$reports/java.out")
-        SKIP=$(verdict skip java) timeout -k 30 "${JAVA_SECONDS:-3000}" "$conformance/run-java.sh" |
-            tee "$reports/java.out" || true
-        cp "$CONFORMANCE_HOME/run/java.err" "$reports/" 2>/dev/null || true
+        SKIP="$(verdict skip java)|$retention" run_java "$reports/java.out"
         ;;
     kafka-python)
         answers+=("kafka-python=$reports/kafka-python.xml")
@@ -69,8 +78,23 @@ for client in $clients; do
     esac
 done
 
+alone=()
+if [[ $clients == *java* && producer.retention-deletes =~ ${ONLY:-.} ]]; then
+    cluster_end "$reports"
+    trap 'cluster_end "$reports/retention"' EXIT
+    say ""
+    say "== java, with retention that looks all the time"
+    start 'log.retention.check.interval: 200ms'
+    alone=("java=$reports/java-retention.out")
+    ONLY=$retention run_java "$reports/java-retention.out"
+fi
+
 say ""
 status=0
 verdict judge ${ONLY:+--partly} "${answers[@]}" || status=$?
+if [ ${#alone[@]} -gt 0 ]; then
+    say "and by itself:"
+    verdict judge --partly "${alone[@]}" || status=$?
+fi
 if [ "$status" -ne 0 ]; then say "Output of the clients and logs of the nodes: $reports"; fi
 exit "$status"

@@ -16,7 +16,7 @@ import Testing
         #expect(reply.error == .none)
         #expect(reply.memberID == "a")
         #expect(reply.memberEpoch == 1)
-        #expect(reply.heartbeatInterval == 5_000)
+        #expect(reply.heartbeatInterval == 2_000)
         #expect(reply.partitions == bed.set("orders", [0, 1, 2, 3, 4, 5]))
         #expect(bed.describe().groupState == "Stable")
     }

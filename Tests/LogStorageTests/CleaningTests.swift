@@ -46,6 +46,7 @@ struct CleaningTests {
         #expect(heads.map(\.codec).contains(codec))
     }
 
+    /// T-K7 (apache/kafka 64b8e178272): the cleaner stays below what is committed.
     @Test func whatIsNotCommittedIsNotLookedAt() throws {
         let log = try keyed(
             try makeMachine(),

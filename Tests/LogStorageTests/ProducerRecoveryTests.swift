@@ -50,7 +50,7 @@ struct ProducerRecoveryTests {
         #expect(log.producers[5]?.lastSequence == 6)
         files.crash(.all)
         let reopened = try openLog(files, .small(segment: 1_000))
-        #expect(reopened.producers[5] == log.producers[5], "KAFKA-9144")
+        #expect(reopened.producers[5] == log.producers[5], "T-K11, KAFKA-9144")
     }
 
     /// A snapshot that cannot be written keeps retention from removing what only the segments say.

@@ -150,7 +150,7 @@ struct ProducerRuleTests {
         for number in 0..<6 { try log.add(by: 5, sequence: Int32(3 + number)) }
         #expect(try log.verdict(by: 5, sequence: last - 1, records: 5) == .oldDuplicate)
         try log.add(by: 6, sequence: last)
-        #expect(try log.verdict(by: 6, sequence: 0) == .inOrder, "KAFKA-7692")
+        #expect(try log.verdict(by: 6, sequence: 0) == .inOrder, "T-K12, KAFKA-7692")
         #expect(try log.verdict(by: 6, sequence: last) != .inOrder)
     }
 

@@ -9,6 +9,7 @@ import Testing
 
 /// Small tables against definitions that are slow and obvious.
 struct TwinTests {
+    /// T-K1: markers put in, cut off and dropped in front never shift an offset (redpanda 24e14f8c8b, cd31e3735c).
     @Test(arguments: 0..<200 as Range<UInt64>)
     func markersTurnSlotsIntoOffsetsAndBack(seed: UInt64) {
         var random = SplitMix(state: seed)

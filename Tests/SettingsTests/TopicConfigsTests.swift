@@ -38,10 +38,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("compression.type", "zstd"),
         ("flush.messages", "1"), ("flush.ms", "1000"), ("preallocate", "true"),
         ("unclean.leader.election.enable", "true"), ("remote.storage.enable", "true"), ("segment.jitter.ms", "1"),
-        ("compression.zstd.level", "9"), ("leader.replication.throttled.replicas", "*"), ("segment.index.bytes", "1"),
+        ("leader.replication.throttled.replicas", "*"), ("segment.index.bytes", "1"),
     ])
     func whatKafkaHasAndGodwitHasNotIsRefusedWithTheReason(name: String, value: String) {
         #expect {
@@ -58,6 +57,35 @@ import Testing
     ])
     func theOneValueOfAFixedConfigIsTaken(name: String, value: String) throws {
         #expect(try TopicConfigs(validating: [(name, value)]).overrides.count == 1)
+    }
+
+    @Test(
+        arguments: [
+            ([], .producer, nil),
+            ([("compression.type", "producer"), ("compression.gzip.level", "1")], .producer, nil),
+            ([("compression.type", "uncompressed")], .uncompressed, nil),
+            ([("compression.type", "snappy")], .snappy, nil),
+            ([("compression.type", "Gzip")], .gzip, nil),
+            ([("compression.type", "gzip"), ("compression.gzip.level", "1")], .gzip, 1),
+            ([("compression.type", "gzip"), ("compression.gzip.level", "-1")], .gzip, nil),
+            ([("compression.type", "lz4"), ("compression.lz4.level", "9")], .lz4, nil),
+            ([("compression.type", "lz4"), ("compression.lz4.level", "17")], .lz4, 17),
+            ([("compression.type", "zstd"), ("compression.lz4.level", "4")], .zstd, nil),
+            ([("compression.type", "zstd"), ("compression.zstd.level", "-7")], .zstd, -7),
+        ] as [([(String, String?)], CompressionType, Int?)])
+    func howBatchesAreStoredCanBeChosen(given: [(String, String?)], type: CompressionType, level: Int?) throws {
+        let effective = try TopicConfigs(validating: given).effective(TopicDefaults())
+        #expect(effective.compressionType == type && effective.compressionLevel == level)
+    }
+
+    @Test(arguments: [
+        ("compression.type", "none"), ("compression.type", ""), ("compression.type", "brotli"),
+        ("compression.gzip.level", "0"), ("compression.gzip.level", "10"), ("compression.gzip.level", "-2"),
+        ("compression.lz4.level", "0"), ("compression.lz4.level", "18"),
+        ("compression.zstd.level", "23"), ("compression.zstd.level", "-131073"),
+    ])
+    func aCodecOrLevelThatKafkaHasNotIsRefused(name: String, value: String) {
+        #expect(throws: TopicConfigError.self) { try TopicConfigs(validating: [(name, value)]) }
     }
 
     @Test func whatIsDoneWithOldSegmentsCanBeChosen() throws {

@@ -8,7 +8,8 @@ public import RaftCore
 /// It watches from outside: what replicas show, what their logs hold, and what they say to each other. It takes no
 /// word of theirs for what survives a crash: what they promised is looked for in the log that came back.
 public struct ConsensusChecks {
-    let voters: Int
+    /// The places of those whose copies count.
+    private(set) var voting: [Int]
     var replicas: [ReplicaMirror]
     /// All that was ever committed, in order.
     public private(set) var committed: [LoggedEntry] = []
@@ -31,10 +32,17 @@ public struct ConsensusChecks {
         var term: Term
     }
 
-    public init(voters: Int) {
-        self.voters = voters
-        replicas = Array(repeating: ReplicaMirror(), count: voters)
+    public init(voters: Int) { self.init(nodes: voters, voters: (0..<Int32(voters)).map { NodeID($0) }) }
+
+    /// - Parameters:
+    ///   - nodes: how many nodes there are, with ids from 0 on.
+    ///   - voters: those of them that vote.
+    public init(nodes: Int, voters: [NodeID]) {
+        voting = voters.map { Int($0.rawValue) }
+        replicas = Array(repeating: ReplicaMirror(), count: nodes)
     }
+
+    private var voters: Int { voting.count }
 
     public var committedEnd: LogIndex { committed.last?.end ?? .zero }
     public var committedOffset: Offset { committed.last?.nextOffset ?? .zero }
@@ -156,7 +164,7 @@ public struct ConsensusChecks {
             }
         case .append, .heartbeat, .snapshot, .timeoutNow:
             promised(message.term, at: node)
-        case .preVote, .preVoteReply, .heartbeatReply:
+        case .preVote, .preVoteReply, .heartbeatReply, .repair:
             break
         }
     }
@@ -286,8 +294,10 @@ public struct ConsensusChecks {
     // MARK: - Majorities
 
     private func holders(of entry: LoggedEntry) -> Int {
-        replicas.count { mirror in
-            mirror.start >= entry.end || (mirror.durable >= entry.end && mirror.term(endingAt: entry.end) == entry.term)
+        voting.count { place in
+            let mirror = replicas[place]
+            return mirror.start >= entry.end
+                || (mirror.durable >= entry.end && mirror.term(endingAt: entry.end) == entry.term)
         }
     }
 

@@ -103,7 +103,7 @@ final class SimEnvironment: ShardEnvironment {
 }
 
 /// Carries a job's answer from the moment it ran to the moment it is told.
-private final class OneHandover<Value> {
+final class OneHandover<Value> {
     private var value: Value?
 
     init(_ value: consuming sending Value) { self.value = value }

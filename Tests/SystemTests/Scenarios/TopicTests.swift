@@ -82,6 +82,60 @@ extension SystemTests {
             }
         }
 
+        private struct Trimmed: Decodable {
+            struct Partition: Decodable {
+                let index: Int
+                let from: Int
+                let to: Int
+            }
+
+            let executed: Bool
+            let offsets: Int
+            let partitions: [Partition]
+        }
+
+        @Test func theOldestRecordsAreTrimmedWhenItIsMeant() throws {
+            try withCluster { cluster in
+                let source = cluster.place.file("lines")
+                let lines = (0..<100).map { "line \($0)\n" }
+                try Data(lines.joined().utf8).write(to: source)
+                try cluster.createTopic("events")
+                try cluster.python("confluent_client.py", "produce", "--topic", "events", "--file", source.path)
+
+                let plan: Trimmed = try cluster.godwit("topic", "trim", "events", "--before-offset", "40")
+                try #require(!plan.executed && plan.offsets == 40)
+                try #require(try cluster.describe("events").partitions[0].earliest == 0, "a plan does nothing")
+
+                let done: Trimmed = try cluster.godwit("topic", "trim", "events", "--before-offset", "40", "--execute")
+                try #require(done.executed && done.offsets == 40)
+                try #require(done.partitions.map(\.from) == [0] && done.partitions.map(\.to) == [40])
+                let target = cluster.place.file("read")
+                try cluster.python("confluent_client.py", "consume", "--topic", "events", "--file", target.path)
+                try #require(try String(contentsOf: target, encoding: .utf8) == lines[40...].joined())
+
+                // Not back, whoever leads and whatever has been restarted; nor by the time of records that are younger.
+                for node in cluster.nodes { try node.kill() }
+                for node in cluster.nodes { try node.start() }
+                try cluster.waitUntilWhole()
+                let back: Trimmed = try cluster.godwit("topic", "trim", "events", "--before-offset", "7", "--execute")
+                let older: Trimmed = try cluster.godwit(
+                    "topic", "trim", "events", "--before-time", "2001-02-03", "--execute")
+                try #require(back.offsets == 0 && older.offsets == 0)
+                try #require(try cluster.describe("events").partitions[0].earliest == 40)
+
+                // All are older than a time to come.
+                let all: Trimmed = try cluster.godwit(
+                    "topic", "trim", "events", "--before-time", "2199-01-01", "--execute")
+                try #require(all.offsets == 60)
+                let empty = try cluster.describe("events").partitions[0]
+                try #require(empty.earliest == 100 && empty.latest == 100, "\(empty)")
+
+                let wrong = try cluster.godwitFailing(
+                    "topic", "trim", "events", "--partition", "1", "--before-offset", "1", "--execute")
+                try #require(wrong.code == 1 && wrong.words.contains("has no partition 1"), "\(wrong)")
+            }
+        }
+
         @Test func oldSegmentsGoAndTheRestStays() throws {
             try withCluster(settings: ["log.retention.check.interval: 200ms"]) { cluster in
                 try cluster.createTopic(

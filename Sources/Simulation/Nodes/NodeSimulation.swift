@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import LogModel
+
+/// A cluster of whole nodes from one seed: the code that ships, from the bytes of Kafka's protocol down to the sectors of
+/// the disks, on a virtual clock.
+///
+///     forming: topics are made ─▶ storm: load and faults ─▶ calm: a core of nodes is healed, must converge ─▶ all is read
+///
+/// The same seed gives the same run, event for event.
+public enum NodeSimulation {
+    /// Runs one seed to its end, or to the first broken promise.
+    ///
+    /// - Parameters:
+    ///   - climate: instead of the one drawn from the seed.
+    ///   - planted: a fault that the checks must find.
+    ///   - marks: told which marks of the code were hit.
+    ///   - trace: told each thing of note, in virtual time.
+    public static func run(
+        seed: UInt64, climate: WorldClimate? = nil, planted: PlantedFault? = nil, marks: Probe? = nil,
+        trace: ((String) -> Void)? = nil
+    ) -> NodeReport {
+        let climate = climate ?? WorldClimate(seed: seed)
+        let probe = Probe(whims: climate.hasWhims ? seed : nil)
+        let report = Probe.$current.withValue(probe) {
+            let world = World(seed: seed, climate: climate, planted: planted)
+            world.trace = trace
+            world.say("\(climate)")
+            world.runWhole()
+            // What is still scheduled holds the world, which holds the schedule.
+            defer { world.dissolve() }
+            return NodeReport(
+                seed: seed, climate: climate, digest: world.digest.value, statistics: world.statistics,
+                violation: world.violation)
+        }
+        marks?.add(probe)
+        return report
+    }
+}
+
+/// How a run went.
+public struct NodeReport: Sendable, CustomStringConvertible {
+    public struct Statistics: Hashable, Sendable {
+        public var events = 0
+        public var letters = 0
+        public var refusedLetters = 0
+        /// Of clients.
+        public var requests = 0
+        public var elections = 0
+        public var produced = 0
+        public var acknowledged = 0
+        public var read = 0
+        public var committed = 0
+        public var faults: [WorldClimate.Fault: Int] = [:]
+        /// Virtual nanoseconds.
+        public var time: UInt64 = 0
+    }
+
+    public let seed: UInt64
+    public let climate: WorldClimate
+    /// A digest of all events: equal for equal runs.
+    public let digest: UInt64
+    public let statistics: Statistics
+    /// The first broken promise, if any.
+    public let violation: Violation?
+
+    public var description: String {
+        guard let violation else {
+            return """
+                seed \(seed): \(statistics.events) events, \(statistics.requests) requests, \(statistics.elections) \
+                elections, \(statistics.acknowledged) acknowledged, \(statistics.read) batches read
+                """
+        }
+        return """
+            seed \(seed) broke \(violation)
+              climate: \(climate)
+              to see it again: make sim NODE_SEED=\(seed)
+            """
+    }
+}
+
+extension World {
+    func runWhole() {
+        for place in machines.indices { schedule(after: random.span(mean: 20_000_000)) { self.start(place) } }
+        let admin = TopicAdmin(world: self)
+        self.admin = admin
+        schedule(after: 10_000_000) { admin.begin() }
+        if climate.startsInStorm { scheduleWeather() }
+        guard form(admin) else { return finish() }
+        beginLoad()
+        schedulePlantedCuts()
+        if !climate.startsInStorm { scheduleWeather() }
+        guard run(until: now + climate.base.storm) else { return finish() }
+        calmDown()
+        guard proveAlive(), converge() else { return finish() }
+        do {
+            for group in orderedGroups where group.isData { try readEverything(group) }
+        } catch let error as Violation {
+            broke(error)
+        } catch {
+            broke(Violation(.noLoss, "a log cannot be read at the end: \(error)"))
+        }
+        finish()
+    }
+
+    private func finish() {
+        statistics.committed = groups.values.reduce(0) { $0 + $1.consensus.committed.count }
+        statistics.time = now
+    }
+
+    /// The cluster comes about, and its topics are made.
+    private func form(_ admin: TopicAdmin) -> Bool {
+        // In a storm this may take for ever, and then it ends.
+        let patience = now + climate.patience
+        guard run(until: patience, orUntil: { admin.isDone }) else { return false }
+        guard !admin.isDone else { return true }
+        if climate.startsInStorm, climate.faultInterval > 0 {
+            calmDown(isWhole: true)
+            guard run(until: now + climate.patience, orUntil: { admin.isDone }) else { return false }
+            isCalm = false
+            scheduleWeather()
+        }
+        if !admin.isDone { broke(Violation(.liveness, "the topics are not made in time")) }
+        return admin.isDone
+    }
+
+    private func beginLoad() {
+        var number = 0
+        for topic in climate.topics {
+            for producer in 0..<climate.idempotents {
+                producers.append(
+                    IdempotentClient(
+                        world: self, number: number, topic: topic, partition: Int32(producer % climate.partitions)))
+                number += 1
+            }
+        }
+        for number in 0..<climate.plains { plainProducers.append(PlainClient(world: self, number: number)) }
+        for number in 0..<climate.readers { consumers.append(ReadingClient(world: self, number: number)) }
+        for client in producers { client.begin() }
+        for client in plainProducers { client.begin() }
+        for client in consumers { client.begin() }
+    }
+}
