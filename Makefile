@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every target is a few lines here and a script in scripts/. `make` alone lists them.
 
-.PHONY: help up down clean-data build test verify fix sim soak bench conformance groups-under-kill
+.PHONY: help up down clean-data build test verify fix sim soak bench conformance groups-under-kill chaos \
+	chaos-controls power-loss
 
 help:  ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 19
@@ -43,3 +44,17 @@ conformance:  ## other clients' own checks against three nodes; CONFORMANCE=fold
 groups-under-kill:  ## a group and Java producers for DURATION=300 s while nodes are killed; nothing may be lost
 	@scripts/build.sh
 	@CONFORMANCE="$(CONFORMANCE)" Tests/Conformance/groups-under-kill.sh
+
+chaos:  ## real nodes under load and faults: SEED, NODES=3|5, DURATION=1200 s, FAULTS=list
+	@scripts/build.sh
+	@SEED="$(SEED)" NODES="$(NODES)" DURATION="$(or $(DURATION),1200)" FAULTS="$(FAULTS)" scripts/chaos.sh
+
+chaos-controls:  ## clusters that are broken on purpose: the checks of `make chaos` must catch each
+	@scripts/build.sh
+	@scripts/chaos.sh --control fsync-off
+	@scripts/chaos.sh --control acks-one
+	@scripts/chaos.sh --control no-idempotence
+
+power-loss:  ## the power of all nodes at once, under load, TIMES=50 times: nothing acknowledged may be lost
+	@scripts/build.sh
+	@TIMES="$(TIMES)" SEED="$(SEED)" NODES="$(NODES)" scripts/chaos.sh --power-loss

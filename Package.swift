@@ -64,6 +64,7 @@ let package = Package(
         target("MetadataCore", ["LogModel", "Settings"]),
         target("RegularExpressions"),
         target("GroupCore", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", nioCore]),
+        target("Histories"),
         // Effects: one resource each.
         target("Disk", ["LogModel"]),
         target("LogStorage", ["LogModel", "RecordBatches", "Disk", nioCore]),
@@ -94,13 +95,21 @@ let package = Package(
         .executableTarget(
             name: "godwit",
             dependencies: [
-                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "GodwitClient", "GodwitNode",
-                argumentParser, histogram, logging, nioCore, nioPosix,
+                "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
+                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
         // Runs seeds of the simulation for as long as one likes; for developers.
         .executableTarget(
             name: "simulate", dependencies: ["LogModel", "Simulation", argumentParser], swiftSettings: strict),
+        // Judges histories of chaos runs; not shipped.
+        .executableTarget(
+            name: "history-check", dependencies: ["Histories"], path: "Tests/Chaos/HistoryCheck",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "history-load", dependencies: ["LogModel", "RecordBatches", "GodwitClient", nioCore],
+            path: "Tests/Chaos/NativeLoad",
+            swiftSettings: strict),
         // Tests.
         tests("LogModelTests", ["LogModel"]),
         tests("SettingsTests", ["LogModel", "Settings"]),
@@ -111,15 +120,25 @@ let package = Package(
         tests("MetadataCoreTests", ["LogModel", "Settings", "MetadataCore"]),
         tests("RegularExpressionsTests", ["RegularExpressions"]),
         tests("GroupCoreTests", ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "GroupCore", nioCore]),
+        tests("HistoriesTests", ["Histories"]),
         tests("ConfigurationTests", ["LogModel", "Settings", "Configuration"]),
         tests("DiskTests", ["LogModel", "Disk", "Simulation"]),
         tests("LogStorageTests", ["LogModel", "RecordBatches", "Disk", "LogStorage", "Simulation", nioCore]),
         tests("TransportTests", ["LogModel", "RaftCore", "PeerWire", "Transport", nioCore, nioPosix, logging]),
         tests(
+            "ReplicationTests",
+            ["LogModel", "RecordBatches", "RaftCore", "Disk", "LogStorage", "Replication", "Simulation", nioCore]),
+        tests(
             "BrokerTests",
             [
                 "LogModel", "Settings", "RecordBatches", "KafkaWire", "RaftCore", "MetadataCore", "GroupCore", "Disk",
                 "LogStorage", "Replication", "Broker", nioCore, nioEmbedded,
+            ]),
+        tests(
+            "GodwitNodeTests",
+            [
+                "LogModel", "Settings", "RaftCore", "MetadataCore", "Disk", "LogStorage", "Replication", "Broker",
+                "GodwitNode", "RecordBatches", nioCore, logging,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
         tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything that CI runs: one release build of the program and all tests, with undeclared imports between targets
-# as errors; then unit and simulation tests, then the system tests, which want the machine to themselves.
+# as errors; then unit and simulation tests, then the system tests, which want the machine to themselves; then a few
+# minutes of chaos on real nodes, where the machine allows it.
 # FILTER=… runs only the tests whose names match.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
@@ -24,5 +25,10 @@ else
     scripts/determinism.sh || status=$?
     run --skip '^SystemTests\.' || status=$?
     run --filter '^SystemTests\.' || status=$?
+    built=$root/.build-test/release
+    chaos=0
+    BINARY=$built/godwit CHECKER=$built/history-check NATIVE=$built/history-load scripts/chaos.sh --smoke || chaos=$?
+    # 3: the machine does not allow it, and the script has said why.
+    if [ "$chaos" -ne 0 ] && [ "$chaos" -ne 3 ]; then status=$chaos; fi
 fi
 exit "$status"

@@ -120,6 +120,7 @@ extension Broker {
             finding.pieces = pieces
             finding.size = size
         } catch {
+            replica.suspect(after: error)
             finding.error = ErrorCode(error)
         }
         return finding

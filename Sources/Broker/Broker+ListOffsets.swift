@@ -201,6 +201,7 @@ extension Replica {
             answer.timestamp = found.timestamp.milliseconds
             answer.leaderEpoch = found.term.rawValue
         } catch {
+            suspect(after: error)
             answer.error = ErrorCode(error)
         }
     }

@@ -25,6 +25,7 @@ public final class Broker<Environment: ShardEnvironment> {
     /// Fetches that wait for records, with their deadlines.
     var waitingFetches: [FetchRun<Environment>] = []
     var waitingCreations: [CreationWait<Environment>] = []
+    var waitingElections: [ElectionWait<Environment>] = []
     /// The coordinators of the groups whose partitions this loop's shard leads.
     public let groups: GroupCoordinators<Environment>
     /// Whether `__consumer_offsets` is being made at this loop's request.
@@ -116,6 +117,14 @@ public final class Broker<Environment: ShardEnvironment> {
         case .listConfigResources: try listConfigResources(call)
         case .initProducerID: try initProducerID(call)
         case .describeProducers: try describeProducers(call)
+        case .electLeaders: try electLeaders(call)
+        case .alterPartitionReassignments: try alterPartitionReassignments(call)
+        case .listPartitionReassignments: try listPartitionReassignments(call)
+        case .describeQuorum: try describeQuorum(call)
+        case .addRaftVoter: try addRaftVoter(call)
+        case .removeRaftVoter: try removeRaftVoter(call)
+        case .describeMoves: try describeMoves(call)
+        case .balanceCluster: try balanceCluster(call)
         default: preconditionFailure("\(call.header.apiKey) is advertised but not routed")
         }
     }
@@ -150,7 +159,8 @@ public final class Broker<Environment: ShardEnvironment> {
     public var nextTick: Moment? {
         let fetch = waitingFetches.lazy.map(\.deadline).min()
         let creation = waitingCreations.lazy.map(\.deadline).min()
-        return [fetch, creation, groups.nextDeadline].compactMap(\.self).min()
+        let election = waitingElections.lazy.map(\.deadline).min()
+        return [fetch, creation, election, groups.nextDeadline].compactMap(\.self).min()
     }
 
     /// To be called when the shard is woken: ends waits whose time is over.
@@ -158,6 +168,7 @@ public final class Broker<Environment: ShardEnvironment> {
         let now = environment.now
         for run in waitingFetches where run.deadline <= now { run.expire() }
         for wait in waitingCreations where wait.deadline <= now { wait.finish() }
+        for wait in waitingElections where wait.deadline <= now { wait.finish() }
         groups.tick()
     }
 
@@ -172,6 +183,7 @@ public final class Broker<Environment: ShardEnvironment> {
     public func update(_ change: (inout ClusterView) -> Void) {
         change(&view)
         for wait in waitingCreations where wait.isReady(in: view) { wait.finish() }
+        for wait in waitingElections where wait.isReady(in: view) { wait.finish() }
         groups.follow(view)
     }
 }

@@ -92,7 +92,7 @@ public struct ClusterView: Sendable {
 struct TopicView: Sendable {
     let id: TopicID
     let name: String
-    /// The replicas of each partition, the preferred leader first.
+    /// The nodes that keep each partition, the preferred leader first; during a move both the old and the new ones.
     let partitions: [[NodeID]]
     let configs: EffectiveTopicConfigs
     let overrides: TopicConfigs
@@ -102,7 +102,7 @@ struct TopicView: Sendable {
     init(_ topic: Topic, _ defaults: TopicDefaults) {
         id = topic.id
         name = topic.name.rawValue
-        partitions = topic.partitions.map(\.replicas)
+        partitions = topic.partitions.map(\.hosts)
         overrides = topic.configs
         configs = topic.configs.effective(defaults)
         storedCodec = Codec(name: configs.compressionType.rawValue)

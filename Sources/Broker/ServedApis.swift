@@ -51,10 +51,19 @@ enum ServedApis {
         Row(.listConfigResources, ListConfigResourcesRequest.versions),
         Row(.initProducerID, InitProducerIDRequest.versions),
         Row(.describeProducers, DescribeProducersRequest.versions),
+        Row(.electLeaders, ElectLeadersRequest.versions),
+        Row(.alterPartitionReassignments, AlterPartitionReassignmentsRequest.versions),
+        Row(.listPartitionReassignments, ListPartitionReassignmentsRequest.versions),
+        Row(.describeQuorum, DescribeQuorumRequest.versions),
+        Row(.addRaftVoter, AddRaftVoterRequest.versions),
+        Row(.removeRaftVoter, RemoveRaftVoterRequest.versions),
     ]
 
     /// Served to those who know of them; clients of others would only log a number they cannot name.
-    private static let unadvertised = [Row(.explainGroup, ExplainGroupRequest.versions)]
+    private static let unadvertised = [
+        Row(.explainGroup, ExplainGroupRequest.versions), Row(.describeMoves, DescribeMovesRequest.versions),
+        Row(.balanceCluster, BalanceClusterRequest.versions),
+    ]
 
     static let advertised = rows.map { ApiVersionsResponse.Api(key: $0.key, versions: $0.advertised) }
 

@@ -55,6 +55,7 @@ extension ErrorCode {
             case .invalidConfig: .invalidConfig
             case .policyViolation: .policyViolation
             case .invalidRequest: .invalidRequest
+            case .noReassignmentInProgress: .noReassignmentInProgress
             }
     }
 
@@ -67,7 +68,9 @@ extension ErrorCode {
                 switch refusal {
                 case .topicAlreadyExists: .topicAlreadyExists
                 case .topicNameCollides: .invalidTopic
-                case .unknownTopic: .unknownTopicOrPartition
+                case .unknownTopic, .unknownPartition: .unknownTopicOrPartition
+                case .noReassignmentInProgress: .noReassignmentInProgress
+                case .votersNotWanted, .nodeKeepsReplicas, .nodeWasRemoved: .invalidRequest
                 case .partitionCountChanged: .invalidPartitions
                 case .tooManyConfigs: .policyViolation
                 case .clusterAlreadyFormed, .clusterNotFormed, .topicIDInUse, .unknownNode, .invalidPlacement,

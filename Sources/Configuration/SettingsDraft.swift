@@ -85,20 +85,41 @@ struct SettingsDraft {
                     + "\(NodeConfiguration.variable(of: declaration.name)) or as a flag (\(declaration.boundsText))"
                 complaints.append(ConfigurationError.Complaint(place: nil, message: message))
             }
-            if let place = places[Setting.clusterVoters.name], settings.voters.isEmpty {
-                complaints.append(
-                    ConfigurationError.Complaint(place: place, message: "cluster.voters must name at least one node"))
-            }
-        } else if settings.voters.isEmpty {
+        } else if settings.voters.isEmpty, settings.cluster.seeds.isEmpty {
             let address = settings.peer.advertise ?? settings.peer.listen
             settings.voters = [Voter(id: settings.node.id, address: address)]
         }
+        complaints += originComplaints(of: settings)
         for breach in settings.breaches() {
             let place = breach.settings.lazy.compactMap { places[$0] }.first
             complaints.append(ConfigurationError.Complaint(place: place, message: breach.message))
         }
         guard complaints.isEmpty else { throw ConfigurationError(complaints: complaints) }
         return settings
+    }
+
+    /// Exactly one of `cluster.voters` and `cluster.seeds` says how the node comes to its cluster.
+    private func originComplaints(of settings: NodeSettings) -> [ConfigurationError.Complaint] {
+        let names = (voters: Setting.clusterVoters.name, seeds: Setting.clusterSeeds.name)
+        let (voters, seeds) = (places[names.voters], places[names.seeds])
+        func complaint(_ place: String?, _ message: String) -> [ConfigurationError.Complaint] {
+            [ConfigurationError.Complaint(place: place, message: message)]
+        }
+        switch (settings.cluster.voters.isEmpty, settings.cluster.seeds.isEmpty) {
+        case (false, false):
+            return complaint(
+                seeds,
+                "cluster.seeds is for a node that joins a cluster, cluster.voters for those that form one: give one")
+        case (true, true):
+            if let place = voters { return complaint(place, "cluster.voters must name at least one node") }
+            if let place = seeds { return complaint(place, "cluster.seeds must name at least one address") }
+            return complaint(
+                nil,
+                "cluster.voters is missing: set it in the file, as \(NodeConfiguration.variable(of: names.voters)) or as a "
+                    + "flag (\(Setting.clusterVoters.boundsText)); a node that joins a running cluster says cluster.seeds "
+                    + "instead (\(Setting.clusterSeeds.boundsText))")
+        default: return []
+        }
     }
 
     private mutating func assign(_ text: String, to declaration: SettingDeclaration, at place: String) {

@@ -59,6 +59,8 @@ public protocol StorageFile: AnyObject, Sendable {
     /// Fills `buffer` from `position` on and returns how many bytes there were: fewer only at the end of the file.
     func read(into buffer: UnsafeMutableRawBufferPointer, at position: ByteCount) throws(DiskError) -> Int
     func truncate(to size: ByteCount) throws(DiskError)
+    /// Has the file be `size` long at least, with room on the disk for all of it. What is new reads as zeros.
+    func allocate(_ size: ByteCount) throws(DiskError)
     /// Returns once everything written so far is on stable storage (`fdatasync`).
     func synchronize() throws(DiskError)
     /// The system's descriptor, for `sendfile`; `nil` for a simulated file. Valid as long as the file is held.
@@ -70,5 +72,20 @@ extension FileSystem {
     public static func parent(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+extension StorageFile {
+    /// Writes zeros, for a system that has nothing better.
+    public func allocate(_ size: ByteCount) throws(DiskError) {
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        var position = try self.size().rawValue
+        while position < size.rawValue {
+            let count = Int(min(Int64(zeros.count), size.rawValue - position))
+            try write([UnsafeRawBufferPointer(rebasing: zeros[..<count])], at: ByteCount(position))
+            position += Int64(count)
+        }
     }
 }

@@ -162,6 +162,12 @@ public final class RealFile: StorageFile {
         _ = try check(.truncate, path) { ftruncate(number, off_t(size.rawValue)) }
     }
 
+    public func allocate(_ size: ByteCount) throws(DiskError) {
+        // It answers with the error itself instead of setting errno.
+        let code = posix_fallocate(number, 0, off_t(size.rawValue))
+        guard code == 0 else { throw DiskError(.write, code: code, path: path) }
+    }
+
     public func synchronize() throws(DiskError) {
         _ = try check(.synchronize, path) { fdatasync(number) }
     }

@@ -144,7 +144,7 @@ final class BrokerConnection: @unchecked Sendable {
         _ request: Request.Type, _ versions: Versions, limit: Int16
     ) -> Int16? {
         // What is never advertised is asked for on trust; a broker that does not know it hangs up.
-        if Request.apiKey == .explainGroup { return Request.versions.upperBound }
+        if Request.apiKey.isGodwitsOwn { return Request.versions.upperBound }
         guard let theirs = versions[Request.apiKey.rawValue] else { return nil }
         let version = min(theirs.upperBound, Request.versions.upperBound, limit)
         return version >= max(theirs.lowerBound, Request.versions.lowerBound) ? version : nil

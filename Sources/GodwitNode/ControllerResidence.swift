@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Broker
-import LogModel
+package import LogModel
 package import Logging
 package import MetadataCore
 package import NIOCore
@@ -17,26 +17,32 @@ import Transport
 package final class ControllerResidence<Environment: CellEnvironment> {
     package let controller: Controller<Environment>
     /// What this node says about itself; set once it listens.
-    private var registration: NodeRegistration?
-    private var listener: (any PeerDoor)?
+    private(set) var registration: NodeRegistration?
+    private(set) var listener: (any PeerDoor)?
     /// A node that is being stopped begins nothing any more.
     var isStopping = false
 
-    private let cells: [NIOLoopBound<NodeCell<Environment>>]
+    let cells: [NIOLoopBound<NodeCell<Environment>>]
     private let hosting: Hosting
-    private let settings: NodeSettings
-    private let directory: any NodeMemory
-    private let logger: Logger
-    private let home: NodeCell<Environment>
+    let settings: NodeSettings
+    let directory: any NodeMemory
+    let logger: Logger
+    let home: NodeCell<Environment>
 
     private var publishScheduled = false
     private var deletedTopics: [Topic] = []
-    private var registering = false
+    /// How far this node is with making itself known.
+    var joining: JoinProgress
+    /// Since when this node is connected to each other one, or not, and whom the metadata group is to consist of.
+    var voters: VoterKeeping
+    /// Told once when the node is to end, and why: it was removed from the cluster.
+    private var hearsFarewell: ((String) -> Void)?
+    private var farewell: String?
     private lazy var producerIDs = ProducerIDDesk(node: settings.node.id, random: random) { [unowned self] in
         submit($0, done: $1)
     }
     private var waiting: [WaitingRequest] = []
-    private var random: any RandomNumberGenerator
+    var random: any RandomNumberGenerator
     /// Voters that have said they belong to no cluster yet, and whether anybody belongs to one.
     private var clusterless: Set<NodeID> = []
     private var clusterExists = false
@@ -51,7 +57,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
 
     /// How long an admin request looks for a controller: an election and a little more.
     private static var searchTime: UInt64 { 5_000_000_000 }
-    private static var forwardTimeout: TimeAmount { .seconds(10) }
+    static var forwardTimeout: TimeAmount { .seconds(10) }
     /// How many admin requests may look for a controller at a time; more are told that there is none.
     private static var waitingLimit: Int { 1_000 }
 
@@ -70,23 +76,27 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         self.random = random
         self.logger = logger
         started = home.environment.now
+        joining = JoinProgress(begun: started)
+        voters = VoterKeeping(settings.cluster, begun: started)
+        controller.leadershipMoved = { [unowned self] in metadataLeadershipMoved(isLeader: $0) }
         controller.producerIDsAllocated = { [unowned self] in producerIDs.allocated($0, for: $1) }
     }
 
-    private var now: Moment { home.environment.now }
+    var now: Moment { home.environment.now }
 
     func tick() {
         retryWaiting()
         producerIDs.tick(now: now)
+        if !isStopping { controller.pace(usable: usableNodes, perNode: Self.movesPerNode) }
         introduceNode()
         if !clusterExists { considerNewCluster() }
+        keepVoters()
     }
 
     /// Whether something waits that no message will announce.
     var isImpatient: Bool {
         guard !isStopping else { return false }
-        let isUnknown = registration.map { controller.state.node($0.id) != $0 } ?? true
-        return isUnknown || !waiting.isEmpty || producerIDs.isImpatient
+        return joining.wantsTick(now) || !waiting.isEmpty || producerIDs.isImpatient
             || (home.shard.replica(.metadata)?.isRebuilding ?? true)
     }
 
@@ -107,25 +117,17 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         rememberCluster(state)
         let deleted = deletedTopics
         deletedTopics = []
-        let peers = peerEndpoints(state)
         let hosting = hosting
         for cell in cells {
             cell.eventLoop.execute {
                 let cell = cell.value
                 cell.broker.update { $0.replace(cluster: state) }
-                cell.links.setPeers(peers)
                 hosting.reconcile(cell, with: state, deleted: deleted)
             }
         }
-    }
-
-    /// The voters of the configuration, and everybody who has registered: what a node says itself counts more.
-    private func peerEndpoints(_ state: ClusterState) -> [NodeID: PeerEndpoint] {
-        var endpoints = Self.voterEndpoints(settings)
-        for node in state.nodes where node.id != settings.node.id {
-            endpoints[node.id] = PeerEndpoint(host: node.peer.host, port: Int(node.peer.port))
-        }
-        return endpoints
+        spreadPeers()
+        endIfRemoved(state)
+        keepVoters()
     }
 
     static func voterEndpoints(_ settings: NodeSettings) -> [NodeID: PeerEndpoint] {
@@ -146,12 +148,22 @@ package final class ControllerResidence<Environment: CellEnvironment> {
             return
         }
         logger.notice("joined cluster", metadata: ["cluster": "\(id)"])
-        var identity = home.links.identity
-        identity.cluster = cluster
-        listener?.setIdentity(identity)
-        for cell in cells {
-            cell.eventLoop.execute { [identity] in cell.value.links.identity = identity }
-        }
+        belong(to: cluster)
+    }
+
+    /// Has `hear` told that the node is to end, which may have been said already.
+    package func onFarewell(_ hear: @escaping (String) -> Void) {
+        hearsFarewell = hear
+        if let farewell { hear(farewell) }
+    }
+
+    /// Whether the cluster has removed this node.
+    var isDismissed: Bool { farewell != nil }
+
+    func sayFarewell(_ reason: String) {
+        guard farewell == nil else { return }
+        farewell = reason
+        hearsFarewell?(reason)
     }
 
     /// This node's connections have changed: who is reachable counts as alive.
@@ -160,6 +172,8 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         for cell in cells {
             cell.eventLoop.execute { cell.value.broker.update { $0.replace(alive: alive) } }
         }
+        voters.note(connected: home.links.connectedPeers, now: now)
+        listener?.setRoster(roster)
     }
 
     // MARK: - Forming the cluster
@@ -176,10 +190,12 @@ package final class ControllerResidence<Environment: CellEnvironment> {
     /// before it has caught up. It is new for certain when no voter belongs to a cluster. A majority is believed after
     /// a while: only the loss of a disk and a voter that was never there, both at once, could make that wrong.
     private func considerNewCluster() {
+        // A node that belonged to a cluster once has nothing to form, whatever it has lost.
+        guard directory.identity.cluster == nil, founders.contains(settings.node.id) else { return }
         guard let replica = home.shard.replica(.metadata), replica.isRebuilding else { return }
-        let others = settings.voters.filter { $0.id != settings.node.id }
-        let heard = others.count { clusterless.contains($0.id) }
-        let isMajority = 2 * (heard + 1) > settings.voters.count
+        let others = founders.filter { $0 != settings.node.id }
+        let heard = others.count { clusterless.contains($0) }
+        let isMajority = 2 * (heard + 1) > founders.count
         let hasWaited = now.nanoseconds(since: started) >= Self.formationPatience
         guard heard == others.count || (isMajority && hasWaited) else { return }
         clusterExists = true
@@ -191,26 +207,12 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         self.registration = registration
         self.listener = listener
         listener.setIdentity(home.links.identity)
-    }
-
-    private func introduceNode() {
-        guard !isStopping, !registering, let registration else { return }
-        guard controller.state.clusterID != nil else {
-            guard controller.isLeader else { return }
-            return propose(.formCluster(ClusterID(high: random.next(), low: random.next())))
-        }
-        guard controller.state.node(registration.id) != registration else { return }
-        propose(.registerNode(registration))
-    }
-
-    private func propose(_ command: MetadataCommand) {
-        registering = true
-        if !submit(command, done: { _ in self.registering = false }) { registering = false }
+        listener.setRoster(roster)
     }
 
     /// Proposes a command to whoever leads the metadata group. False when nobody can be asked now; `done` is then not
     /// called.
-    private func submit(_ command: MetadataCommand, done: @escaping (_ isInForce: Bool) -> Void) -> Bool {
+    func submit(_ command: MetadataCommand, done: @escaping (_ isInForce: Bool) -> Void) -> Bool {
         if controller.isLeader {
             controller.propose(command) { result in
                 if case .success = result { done(true) } else { done(false) }
@@ -235,7 +237,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         if producerIDs.isImpatient { home.environment.wake(at: now.advanced(byNanoseconds: 10_000_000)) }
     }
 
-    private var reachableLeader: NodeID? {
+    var reachableLeader: NodeID? {
         guard let leader = controller.leader, leader != settings.node.id, home.links.isConnected(leader) else {
             return nil
         }
@@ -286,16 +288,51 @@ package final class ControllerResidence<Environment: CellEnvironment> {
 
     private var isOverdue: Bool { waiting.contains { $0.deadline <= now } }
 
+    /// In how many moves one node takes part at a time: what it copies must not starve its clients.
+    private static var movesPerNode: Int { 4 }
+
+    private var usableNodes: [NodeID] { ([settings.node.id] + home.links.connectedPeers).sorted() }
+
     private var planningContext: PlanningContext {
         PlanningContext(
-            settings: settings.topics, defaults: TopicDefaults(settings),
-            usable: ([settings.node.id] + home.links.connectedPeers).sorted(), seed: random.next())
+            settings: settings.topics, defaults: TopicDefaults(settings), usable: usableNodes, seed: random.next())
+    }
+
+    // MARK: - Moves
+
+    /// A move has come to its end: the controller shall know. What is not in force afterwards is told again.
+    func conclude(_ partition: PartitionID, _ voters: [NodeID], done: @escaping () -> Void) {
+        guard !isStopping, submit(.completeReassignment(partition, voters), done: { _ in done() }) else {
+            return done()
+        }
+    }
+
+    /// Has a partition's leader, wherever it is, hand over to another replica.
+    func transferLeadership(of partition: PartitionID, from leader: NodeID, to heir: NodeID) {
+        guard !isStopping else { return }
+        guard leader != settings.node.id else { return handOver(partition, to: heir) }
+        guard home.links.isConnected(leader) else { return }
+        home.links.forward(
+            ControllerRequest.transfer(partition, to: heir).encoded(), to: leader, timeout: Self.forwardTimeout
+        ) { _ in }
+    }
+
+    private func handOver(_ partition: PartitionID, to heir: NodeID) {
+        guard !cells.isEmpty else { return }
+        let cell = cells[partition.shard(of: cells.count)]
+        cell.eventLoop.execute { cell.value.shard.transferLeadership(of: partition, to: heir) }
     }
 
     /// Answers another node's request if this one leads the metadata group; empty bytes say that it does not.
     package func answer(forwarded bytes: ByteBuffer, reply: @escaping (ByteBuffer) -> Void) {
-        guard let request = ControllerRequest(decoding: bytes), controller.isLeader else { return reply(ByteBuffer()) }
+        guard let request = ControllerRequest(decoding: bytes) else { return reply(ByteBuffer()) }
+        if case .transfer(let partition, let heir) = request {
+            handOver(partition, to: heir)
+            return reply(ByteBuffer(bytes: [1]))
+        }
+        guard controller.isLeader else { return reply(ByteBuffer()) }
         switch request {
+        case .transfer: break
         case .kafka(let frame):
             controller.answer(frame, in: planningContext) { reply($0 ?? ByteBuffer()) }
         case .command(let command):
@@ -303,13 +340,15 @@ package final class ControllerResidence<Environment: CellEnvironment> {
                 guard case .success = result else { return reply(ByteBuffer()) }
                 reply(ByteBuffer(bytes: [1]))
             }
+        case .join(let node):
+            controller.admit(node, reachable: home.links.connectedPeers) { reply($0.encoded()) }
         }
     }
 }
 
 /// A broker's way to the controller of its node.
 package final class ResidenceAccess<Environment: CellEnvironment>: ControllerAccess {
-    private let home: NIOLoopBound<NodeCell<Environment>>
+    let home: NIOLoopBound<NodeCell<Environment>>
     private let loop: any EventLoop
 
     package init(home: NIOLoopBound<NodeCell<Environment>>, from loop: any EventLoop) {
@@ -335,5 +374,10 @@ package final class ResidenceAccess<Environment: CellEnvironment>: ControllerAcc
             guard let residence = home.value.residence else { return loop.execute { bound.value(nil) } }
             residence.producerID { id in loop.execute { bound.value(id) } }
         }
+    }
+
+    package func transferLeadership(of partition: PartitionID, from leader: NodeID, to heir: NodeID) {
+        let home = home
+        home.eventLoop.execute { home.value.residence?.transferLeadership(of: partition, from: leader, to: heir) }
     }
 }

@@ -8,7 +8,7 @@ import Synchronization
 
 /// A node's folder on disk: who the node is, and where everything lies.
 ///
-///     <data>/identity          node id, directory id, cluster id, number of shards
+///     <data>/identity          node id, directory id, cluster id, number of shards, who formed the cluster
 ///     <data>/lock              held while a node runs on the folder
 ///     <data>/metadata/         the log of group 0, and its snapshot
 ///     <data>/topics/<id>-<n>/  one log a partition
@@ -42,12 +42,18 @@ public final class DataDirectory: Sendable {
         /// Known once the cluster has formed.
         public var cluster: TopicID?
         public var shards: Int
+        /// Who formed the cluster, as this node was told when it had nothing yet; empty on one that has joined. It is
+        /// what holds while the metadata log says nothing else, so it must not change with the configuration.
+        public var founders: [NodeID]?
 
-        package init(node: NodeID, directory: TopicID, cluster: TopicID?, shards: Int) {
+        package init(
+            node: NodeID, directory: TopicID, cluster: TopicID?, shards: Int, founders: [NodeID]? = nil
+        ) {
             self.node = node
             self.directory = directory
             self.cluster = cluster
             self.shards = shards
+            self.founders = founders
         }
     }
 
@@ -127,7 +133,7 @@ public final class DataDirectory: Sendable {
         return descriptor
     }
 
-    // MARK: - The identity file: five lines of text, so that a person can read it.
+    // MARK: - The identity file: a few lines of text, so that a person can read it.
 
     private static func read(_ path: String, _ files: RealFileSystem) throws(Failure) -> Identity? {
         let text: String
@@ -153,12 +159,25 @@ public final class DataDirectory: Sendable {
         else { throw .damaged(path: path) }
         return Identity(
             node: NodeID(node), directory: directory, cluster: fields["cluster"].flatMap { TopicID(hex: $0) },
-            shards: shards)
+            shards: shards,
+            founders: try fields["founders"].map { (text) throws(Failure) in try Self.nodes(text, path) })
+    }
+
+    /// A joined node's list is a dash.
+    private static func nodes(_ text: Substring, _ path: String) throws(Failure) -> [NodeID] {
+        guard text != "-" else { return [] }
+        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int32($0) }
+        guard numbers.allSatisfy({ $0.map { $0 >= 0 } ?? false }) else { throw .damaged(path: path) }
+        return numbers.compactMap { $0.map { NodeID($0) } }
     }
 
     private static func write(_ identity: Identity, to path: String, _ files: RealFileSystem) throws(Failure) {
         var text = "node \(identity.node.rawValue)\ndirectory \(identity.directory)\nshards \(identity.shards)\n"
         if let cluster = identity.cluster { text += "cluster \(cluster)\n" }
+        if let founders = identity.founders {
+            let list = founders.map { "\($0.rawValue)" }.joined(separator: ",")
+            text += "founders \(list.isEmpty ? "-" : list)\n"
+        }
         text += "end ok\n"
         let temporary = path + "/identity.new"
         do throws(DiskError) {

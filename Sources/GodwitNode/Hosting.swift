@@ -31,16 +31,18 @@ package struct Hosting: Sendable {
         producersMax = settings.storage.producersMax
     }
 
-    /// Opens what is new on this shard and lets go what was deleted.
+    /// Opens what is new on this shard, lets go what was deleted, and sees to it that what has moved away goes in time.
     func reconcile(_ cell: NodeCell<some CellEnvironment>, with state: ClusterState, deleted: [Topic]) {
         guard !cell.shard.isStopping else { return }
+        cell.hosting = self
         for topic in deleted { drop(topic, from: cell) }
         for topic in state.allTopics {
             let configs = topic.configs.effective(defaults)
             let hasLost = state.hasLost(topic, on: node, directory: directoryID)
-            for (index, placement) in topic.partitions.enumerated() where placement.replicas.contains(node) {
+            for (index, placement) in topic.partitions.enumerated() where placement.isKept(by: node) {
                 let partition = PartitionID(topic: topic.id, index: Int32(index))
                 guard partition.shard(of: shards) == cell.index else { continue }
+                cell.moves.keep(partition)
                 let wanted = assignment(of: partition, placement, configs, hasLost: hasLost)
                 if let replica = cell.shard.replica(partition) {
                     if replica.assignment.keepsOtherwise(than: wanted) { replica.adopt(wanted) }
@@ -50,22 +52,36 @@ package struct Hosting: Sendable {
             }
         }
         dropUnknown(state, from: cell)
+        for replica in cell.shard.allReplicas where replica.id != .metadata {
+            guard let placement = state.placement(of: replica.id), !placement.isKept(by: node) else { continue }
+            cell.moves.release(replica.id, now: cell.environment.now)
+        }
     }
 
-    /// The configs may have been altered while the log was being opened.
+    /// A copy that nobody counts on any more goes.
+    func letGo(of partition: PartitionID, on cell: NodeCell<some CellEnvironment>) {
+        cell.shard.drop(partition, in: directory(of: partition))
+    }
+
+    /// The configs or the replicas may have been altered while the log was being opened.
     private func catchUp(_ partition: PartitionID, on cell: NodeCell<some CellEnvironment>) {
         let state = cell.broker.view.cluster
         guard let replica = cell.shard.replica(partition), let topic = state.topic(partition.topic),
             let placement = state.placement(of: partition)
         else { return }
+        guard placement.isKept(by: node) else {
+            return cell.moves.release(partition, now: cell.environment.now)
+        }
         let wanted = assignment(of: partition, placement, topic.configs.effective(defaults), hasLost: false)
         if replica.assignment.keepsOtherwise(than: wanted) { replica.adopt(wanted) }
     }
 
     private func drop(_ topic: Topic, from cell: NodeCell<some CellEnvironment>) {
-        for (index, placement) in topic.partitions.enumerated() where placement.replicas.contains(node) {
+        for (index, placement) in topic.partitions.enumerated() {
             let partition = PartitionID(topic: topic.id, index: Int32(index))
             guard partition.shard(of: shards) == cell.index else { continue }
+            guard placement.isKept(by: node) || cell.shard.replica(partition) != nil else { continue }
+            cell.moves.forget(partition)
             cell.shard.drop(partition, in: directory(of: partition))
         }
     }
@@ -85,7 +101,8 @@ package struct Hosting: Sendable {
         of partition: PartitionID, _ placement: PartitionPlacement, _ configs: EffectiveTopicConfigs, hasLost: Bool
     ) -> ReplicaAssignment {
         ReplicaAssignment(
-            partition: partition, replicas: placement.replicas, directory: directory(of: partition),
+            partition: partition, founders: placement.founders, replicas: placement.wanted,
+            isSettled: !placement.isMoving, directory: directory(of: partition),
             limits: LogLimits(
                 segmentBytes: configs.segmentBytes, segmentMilliseconds: configs.segmentAge,
                 indexIntervalBytes: configs.indexInterval, tailBytes: tailBytes, unpackedBytes: unpackedBytes,
@@ -93,7 +110,7 @@ package struct Hosting: Sendable {
                 producersMax: producersMax),
             policy: LogPolicy(configs),
             // What only this node had is gone with its disk; there is nobody to wait for.
-            mayHaveForgotten: hasLost && placement.replicas.count > 1)
+            mayHaveForgotten: hasLost && placement.hosts.count > 1)
     }
 }
 

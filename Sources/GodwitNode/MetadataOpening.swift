@@ -36,9 +36,12 @@ extension NodeCell {
         self.residence = residence
         // Peers may have connected before anybody was there to hear of it.
         residence.connectionsChanged()
+        // Who is to belong to the group later, its leader decides: see `ControllerResidence.keepVoters`.
+        let founders = residence.founders
         let assignment = ReplicaAssignment(
-            partition: .metadata, replicas: settings.voters.map(\.id), directory: directory.metadata + "/log",
-            limits: LogLimits(segmentBytes: Self.metadataSegment), mayHaveForgotten: settings.voters.count > 1)
+            partition: .metadata, founders: founders, replicas: [], directory: directory.metadata + "/log",
+            limits: LogLimits(segmentBytes: Self.metadataSegment),
+            mayHaveForgotten: founders.count > 1 || directory.identity.cluster != nil)
         shard.host(assignment, state: controller) { [unowned self] outcome in
             switch outcome {
             case .success:

@@ -34,6 +34,7 @@ public final class Node: Sendable {
     private let peers: PeerListener
     private let logger: Logger
     private let keptOpen: DataDirectory
+    private let farewells: AsyncStream<String>
 
     /// Starts a node and returns once it listens; it may not have found its peers yet.
     ///
@@ -45,7 +46,7 @@ public final class Node: Sendable {
     init(
         settings: NodeSettings, group: MultiThreadedEventLoopGroup, threads: NIOThreadPool,
         cells: [NIOLoopBound<ShardCell>], kafka: KafkaListener, peers: PeerListener, directory: DataDirectory,
-        logger: Logger
+        farewells: AsyncStream<String>, logger: Logger
     ) {
         self.settings = settings
         self.group = group
@@ -55,8 +56,16 @@ public final class Node: Sendable {
         self.peers = peers
         self.logger = logger
         self.keptOpen = directory
+        self.farewells = farewells
         kafkaPort = kafka.boundPort
         peerPort = peers.boundPort
+    }
+
+    /// Waits until the node was removed from its cluster, and says so in a sentence; then there is nothing left but to
+    /// `stop` it. `nil` when the task is cancelled.
+    public func removal() async -> String? {
+        for await farewell in farewells { return farewell }
+        return nil
     }
 
     /// Gives its leaderships away, closes every log cleanly and ends all threads.
@@ -104,7 +113,8 @@ public enum NodeError: Error, CustomStringConvertible {
         case .directory(let failure): "\(failure)"
         case .storage(let detail): detail
         case .notAVoter(let id):
-            "node \(id.rawValue) is not among cluster.voters; add \(id.rawValue)@host:port there on every node"
+            "node \(id.rawValue) is not among cluster.voters, the nodes that form the cluster; to join a cluster that "
+                + "runs already, give cluster.seeds instead"
         case .listen(let what, let address, let reason):
             "cannot listen for \(what) on \(address): \(reason); is another node running there?"
         }

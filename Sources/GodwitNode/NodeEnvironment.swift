@@ -100,6 +100,14 @@ final class NodeEnvironment: CellEnvironment {
             logger.info("stepped down", metadata: ["partition": "\(partition)", "term": "\(term)"])
         case .stopped(let partition, let reason):
             logger.error("replica stopped", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .fenced(let partition, let reason):
+            logger.error(
+                "replica fenced until its log has been checked",
+                metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .revived(let partition, let summary):
+            logger.notice("replica revived", metadata: ["partition": "\(partition)", "recovery": "\(summary)"])
+        case .disk(let health):
+            logger.log(level: health == .sound ? .notice : .error, "the disk has changed: \(health)")
         case .badLetter(let partition, let peer, let reason):
             logger.warning(
                 "dropped a letter", metadata: ["partition": "\(partition)", "from": "\(peer)", "reason": "\(reason)"])
@@ -127,6 +135,34 @@ final class NodeEnvironment: CellEnvironment {
                 metadata: ["partition": "\(partition)"])
         case .rebuilt(let partition):
             logger.notice("rebuilt, votes again", metadata: ["partition": "\(partition)"])
+        case .membersChanged(let partition, let members):
+            logger.notice("members changed", metadata: ["partition": "\(partition)", "members": "\(members)"])
+        case .damaged, .repaired, .repairDelayed, .scrubbed, .setAside: reportDamage(event)
+        }
+    }
+}
+
+extension NodeEnvironment {
+    private func reportDamage(_ event: ShardEvent) {
+        switch event {
+        case .damaged(let partition, let damage):
+            logger.error("damaged, to be repaired", metadata: ["partition": "\(partition)", "damage": "\(damage)"])
+        case .repaired(let partition, let segment):
+            logger.notice("repaired", metadata: ["partition": "\(partition)", "segment": "\(segment)"])
+        case .repairDelayed(let partition, let reason):
+            logger.warning("not repaired yet", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
+        case .scrubbed(let report):
+            logger.info(
+                "all logs checked",
+                metadata: [
+                    "bytes": "\(report.bytes)", "segments": "\(report.segments)", "damaged": "\(report.damaged)",
+                    "seconds": "\(report.nanoseconds / 1_000_000_000)",
+                ])
+        case .setAside(let partition, let path, let reason):
+            logger.error(
+                "a log was set aside, to be fetched anew",
+                metadata: ["partition": "\(partition)", "kept as": "\(path)", "reason": "\(reason)"])
+        default: break
         }
     }
 }

@@ -35,7 +35,9 @@ struct NodeStart {
     }
 
     func run() async throws -> Node {
-        guard settings.isVoter else { throw NodeError.notAVoter(settings.node.id) }
+        guard settings.isVoter || !settings.cluster.seeds.isEmpty else {
+            throw NodeError.notAVoter(settings.node.id)
+        }
         let directory = try openDirectory()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: shards)
         let threads = NIOThreadPool(numberOfThreads: settings.storage.threads)
@@ -46,12 +48,10 @@ struct NodeStart {
             let cells = try await makeCells(on: group, threads: threads, directory: directory, journals: journals)
             try await settle(cells, directory)
             let peers = try await listenForPeers(group, cells, directory)
-            try await waitForMetadata(cells)
-            let kafka = try await listenForClients(group, cells)
-            try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
+            let kafka = try await letClientsIn(group, cells, directory, peers)
             return Node(
                 settings: settings, group: group, threads: threads, cells: cells, kafka: kafka, peers: peers,
-                directory: directory, logger: logger)
+                directory: directory, farewells: try await farewells(cells), logger: logger)
         } catch {
             try? await threads.shutdownGracefully()
             try? await group.shutdownGracefully()
@@ -59,14 +59,49 @@ struct NodeStart {
         }
     }
 
+    /// The cluster gets to know this node before clients do, unless it is only by listening that the node learns where
+    /// clients will find it.
+    private func letClientsIn(
+        _ group: MultiThreadedEventLoopGroup, _ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory,
+        _ peers: PeerListener
+    ) async throws -> KafkaListener {
+        let port = Int(settings.kafka.advertised.port)
+        guard port == 0 else {
+            try await register(cells, directory, kafkaPort: port, peers: peers)
+            try await waitForMetadata(cells, patience: isNewcomer(directory) ? nil : Self.metadataPatience)
+            return try await listenForClients(group, cells)
+        }
+        if !isNewcomer(directory) { try await waitForMetadata(cells, patience: Self.metadataPatience) }
+        let kafka = try await listenForClients(group, cells)
+        try await register(cells, directory, kafkaPort: kafka.boundPort, peers: peers)
+        return kafka
+    }
+
     private func openDirectory() throws(NodeError) -> DataDirectory {
         do throws(DataDirectory.Failure) {
             let directory = try DataDirectory(settings.node.data, node: settings.node.id, shards: shards, files: files)
             try directory.makeFolders()
+            try rememberFounders(directory)
             return directory
         } catch {
             throw .directory(error)
         }
+    }
+
+    /// Keeps for good who forms the cluster: what the configuration says at the first start.
+    private func rememberFounders(_ directory: DataDirectory) throws(DataDirectory.Failure) {
+        let configured = settings.voters.map(\.id)
+        guard let stored = directory.identity.founders else {
+            return try directory.update { $0.founders = configured }
+        }
+        guard !configured.isEmpty, Set(stored) != Set(configured) else { return }
+        logger.warning(
+            "cluster.voters is not what this node began with; only addresses are taken from it",
+            metadata: ["began": "\(stored.map(\.rawValue))", "now": "\(configured.map(\.rawValue))"])
+    }
+
+    private func isNewcomer(_ directory: DataDirectory) -> Bool {
+        directory.identity.cluster == nil && directory.identity.founders?.isEmpty ?? false
     }
 
     // MARK: - Cells
@@ -103,6 +138,7 @@ struct NodeStart {
         let links = PeerLinks(
             loop: loop, shard: index, identity: identity, limits: PeerLimits(), logger: logger,
             connected: { way.cell?.peerConnected($0) }, lost: { way.cell?.peerLost($0) })
+        links.refused = { refusal, hello in way.cell?.refused(refusal, by: hello) }
         let environment = NodeEnvironment(
             node: settings.node.id, loop: loop, threads: threads, links: links, logger: logger)
         let shard = Shard(settings: shardSettings, environment: environment, journal: journal)
@@ -114,14 +150,10 @@ struct NodeStart {
 
     /// Lets the cells know each other, opens the metadata group on shard 0 and begins to tick.
     private func settle(_ cells: [NIOLoopBound<ShardCell>], _ directory: DataDirectory) async throws {
-        let snapshots = MetadataSnapshotFile(in: directory.metadata, files: files)
-        let restored: MetadataSnapshot?
-        do {
-            restored = try snapshots.read()
-        } catch {
-            throw NodeError.storage("\(directory.metadata)/snapshot cannot be read: \(error)")
-        }
         guard let home = cells.first else { preconditionFailure("a node has at least one shard") }
+        let now = try await home.eventLoop.submit { home.value.environment.wallClock }.get()
+        let restored = try MetadataRecovery(in: directory.metadata, files: files, logger: logger)
+            .restore(hasPeers: directory.identity.founders != [settings.node.id], now: now)
         let peers = ControllerResidence<NodeEnvironment>.voterEndpoints(settings)
         var ports: [ShardPort<NodeEnvironment>] = []
         for cell in cells {
@@ -165,6 +197,16 @@ struct NodeStart {
         }.get()
     }
 
+    /// Where the node says that it was removed from its cluster.
+    private func farewells(_ cells: [NIOLoopBound<ShardCell>]) async throws -> AsyncStream<String> {
+        let (farewells, continuation) = AsyncStream.makeStream(of: String.self)
+        guard let home = cells.first else { return farewells }
+        try await home.eventLoop.submit {
+            home.value.residence?.onFarewell { continuation.yield($0) }
+        }.get()
+        return farewells
+    }
+
     /// How long clients are kept waiting for the cluster's metadata at most. A node that finds no majority lets them
     /// in all the same: what it knows may be old, but it can say who is there.
     private static var metadataPatience: UInt64 { 5_000_000_000 }
@@ -172,14 +214,21 @@ struct NodeStart {
 
     /// Waits until this node knows what the cluster has agreed on, so that no client is told that its topic does not
     /// exist because the node has just come back.
-    private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>]) async throws {
+    ///
+    /// - Parameter patience: for how many nanoseconds; `nil` for a node that belongs to no cluster yet, and so has
+    ///   nothing to tell anybody.
+    private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>], patience: UInt64?) async throws {
         guard let home = cells.first else { return }
-        for round in 0..<Self.metadataPatience / Self.metadataPoll {
+        for round in 0..<(patience ?? .max) / Self.metadataPoll {
             let isInformed = try await home.eventLoop.submit {
-                home.value.shard.replica(.metadata)?.isInformed ?? false
+                let cell = home.value
+                return cell.shard.replica(.metadata)?.isInformed ?? false
+                    && (patience != nil || cell.links.identity.cluster != nil)
             }.get()
             if isInformed { break }
-            if round == 200 { logger.notice("waiting for a leader of the metadata group before clients are let in") }
+            if round == 200, patience != nil {
+                logger.notice("waiting for a leader of the metadata group before clients are let in")
+            }
             try await Task.sleep(nanoseconds: Self.metadataPoll)
         }
         // What was applied is on its way to the other loops; it is there when these turns have run.
@@ -252,7 +301,20 @@ struct NodeStart {
                 mapSize: settings.storage.cleanerMapBytes,
                 bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
                     ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
-                interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate))
+                interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate),
+            disk: diskSettings(directory))
+    }
+
+    private func diskSettings(_ directory: DataDirectory) -> DiskSettings {
+        let storage = settings.storage
+        // Of a small volume the same share as is kept free, so that a small test disk is not all ballast.
+        let total = (try? files.space(at: directory.path).total) ?? .zero
+        let ballast = ByteCount(min(storage.reserve.rawValue, total.rawValue / 20))
+        return DiskSettings(
+            directory: directory.path, reserve: storage.reserve, slowSync: storage.slowSync.wholeNanoseconds,
+            recoveryTime: storage.slowSyncRecovery.wholeNanoseconds,
+            stuckSync: storage.stuckSync.wholeNanoseconds,
+            ballast: Ballast(path: directory.path + "/ballast", size: ballast))
     }
 
     private func brokerSettings(_ directory: DataDirectory) -> BrokerSettings {

@@ -30,9 +30,17 @@ package protocol CellEnvironment: ShardEnvironment {
 package protocol PeerWays: AnyObject {
     var identity: PeerIdentity { get set }
     var connectedPeers: [NodeID] { get }
+    /// Peers that take requests, be this node a member or but a guest to them.
+    var peersTakingRequests: [NodeID] { get }
 
     func isConnected(_ peer: NodeID) -> Bool
     func setPeers(_ peers: [NodeID: PeerEndpoint])
+    /// The data directories of the peers that the cluster knows.
+    func expect(_ directories: [NodeID: TopicID])
+    /// Asks a node of which only the address is known.
+    func ask(
+        seed endpoint: PeerEndpoint, _ request: ByteBuffer, patience: TimeAmount,
+        completion: @escaping (Result<ByteBuffer, SeedFailure>) -> Void)
     func announce(_ leaders: [LeaderAnnouncement])
     func announce(_ leaders: [LeaderAnnouncement], to peer: NodeID)
     func flush()
@@ -44,11 +52,33 @@ package protocol PeerWays: AnyObject {
     func close()
 }
 
-extension PeerLinks: PeerWays {}
+/// Ways that know everybody from the start.
+extension PeerWays {
+    package var peersTakingRequests: [NodeID] { connectedPeers }
+    package func expect(_ directories: [NodeID: TopicID]) {}
+
+    package func ask(
+        seed endpoint: PeerEndpoint, _ request: ByteBuffer, patience: TimeAmount,
+        completion: @escaping (Result<ByteBuffer, SeedFailure>) -> Void
+    ) {
+        completion(.failure(.broken("cannot be reached: there are no seeds here")))
+    }
+}
+
+extension PeerLinks: PeerWays {
+    package func expect(_ directories: [NodeID: TopicID]) { self.directories = directories }
+}
 
 /// Whoever takes in the connections of peers, and tells them who this node is.
 package protocol PeerDoor: AnyObject {
     func setIdentity(_ identity: PeerIdentity)
+    /// Who may do what from now on.
+    func setRoster(_ roster: PeerRoster)
+}
+
+/// A door through which everybody comes.
+extension PeerDoor {
+    package func setRoster(_ roster: PeerRoster) {}
 }
 
 extension PeerListener: PeerDoor {}

@@ -55,6 +55,16 @@ final class PeerInbox: PeerReceiver {
         }
     }
 
+    func received(guestRequest request: ByteBuffer, from guest: Hello, reply: ForwardReplyPath) {
+        let home = cells[0]
+        home.eventLoop.execute {
+            guard let residence = home.value.residence else { return reply.refuse() }
+            residence.answer(guestRequest: request, from: guest) { answer in
+                if let answer { reply.send(answer) } else { reply.refuse() }
+            }
+        }
+    }
+
     func acceptedConnectionOpened(from peer: NodeID) {
         for cell in cells {
             cell.eventLoop.execute { cell.value.links.acceptedConnectionOpened(from: peer) }

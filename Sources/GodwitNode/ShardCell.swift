@@ -4,7 +4,8 @@ package import Broker
 package import LogModel
 import MetadataCore
 package import NIOCore
-import PeerWire
+package import PeerWire
+import RaftCore
 package import Replication
 import Transport
 
@@ -22,6 +23,9 @@ package final class NodeCell<Environment: CellEnvironment> {
     /// All cells of the node, this one included.
     private var cells: [NIOLoopBound<NodeCell>] = []
     private var learnt: [Leadership] = []
+    /// What the cluster's state last turned into here.
+    var hosting: Hosting?
+    var moves = MoveDesk()
 
     package init(index: Int, environment: Environment, shard: Shard<Environment>, broker: Broker<Environment>) {
         self.index = index
@@ -47,6 +51,7 @@ package final class NodeCell<Environment: CellEnvironment> {
         broker.tick()
         residence?.tick()
         let now = environment.now
+        if moves.look(at: now) { lookAfterMoves(now: now) }
         environment.wake(at: shard.nextTick(after: now))
         if let next = broker.nextTick { environment.wake(at: next) }
         if residence?.isImpatient == true { environment.wake(at: now.advanced(byNanoseconds: Self.impatience)) }
@@ -85,6 +90,26 @@ package final class NodeCell<Environment: CellEnvironment> {
         }
     }
 
+    // MARK: - Moves
+
+    private func lookAfterMoves(now: Moment) {
+        guard !shard.isStopping, let home = cells.first else { return }
+        let state = broker.view.cluster
+        for (partition, voters) in moves.finished(on: shard, of: state) {
+            let bound = NIOLoopBound(self, eventLoop: loop)
+            let loop = loop
+            home.eventLoop.execute {
+                let answered: () -> Void = { loop.execute { bound.value.moves.answered(partition) } }
+                guard let residence = home.value.residence else { return answered() }
+                residence.conclude(partition, voters, done: answered)
+            }
+        }
+        for partition in moves.released(on: shard, now: now) {
+            moves.forget(partition)
+            hosting?.letGo(of: partition, on: self)
+        }
+    }
+
     // MARK: - Peers
 
     package func peerConnected(_ peer: NodeID) {
@@ -110,6 +135,12 @@ package final class NodeCell<Environment: CellEnvironment> {
         if !links.isConnected(peer) { shard.peerLost(peer) }
     }
 
+    /// A peer says that it does not admit this node. Only those of its own cluster have a say in that.
+    package func refused(_ refusal: HelloReply.Refusal, by hello: Hello) {
+        guard let cluster = links.identity.cluster, hello.cluster == cluster else { return }
+        residence?.refused(refusal)
+    }
+
     // MARK: - The end
 
     /// Offers the leadership of every partition to a peer, and says how many are led here that a peer could lead.
@@ -118,7 +149,7 @@ package final class NodeCell<Environment: CellEnvironment> {
         shard.handOver()
         let peers = links.connectedPeers
         return shard.allReplicas.count { replica in
-            replica.isLeader && replica.assignment.replicas.contains { peers.contains($0) }
+            replica.isLeader && replica.members.voters.contains { peers.contains($0) }
         }
     }
 

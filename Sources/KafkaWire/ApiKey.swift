@@ -102,10 +102,21 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let deleteShareGroupOffsets = Self(rawValue: 92)
     /// Godwit's own, far from Kafka's numbers; never advertised.
     public static let explainGroup = Self(rawValue: 10_000)
+    /// Godwit's own, as is the next.
+    public static let describeMoves = Self(rawValue: 10_001)
+    public static let balanceCluster = Self(rawValue: 10_002)
+
+    /// Whether only Godwit serves it. Such APIs are not advertised.
+    public var isGodwitsOwn: Bool { rawValue >= Self.explainGroup.rawValue }
 
     /// The name in Kafka's documentation, or the bare number.
     public var description: String {
-        if self == .explainGroup { return "ExplainGroup" }
+        switch self {
+        case .explainGroup: return "ExplainGroup"
+        case .describeMoves: return "DescribeMoves"
+        case .balanceCluster: return "BalanceCluster"
+        default: break
+        }
         return Self.names.indices.contains(Int(rawValue)) ? Self.names[Int(rawValue)] : "Api\(rawValue)"
     }
 
@@ -145,6 +156,14 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, CustomStringConverti
         case .listConfigResources: ListConfigResourcesRequest.flexibleSince
         case .describeTopicPartitions: DescribeTopicPartitionsRequest.flexibleSince
         case .explainGroup: ExplainGroupRequest.flexibleSince
+        case .alterPartitionReassignments: AlterPartitionReassignmentsRequest.flexibleSince
+        case .listPartitionReassignments: ListPartitionReassignmentsRequest.flexibleSince
+        case .electLeaders: ElectLeadersRequest.flexibleSince
+        case .describeQuorum: DescribeQuorumRequest.flexibleSince
+        case .addRaftVoter: AddRaftVoterRequest.flexibleSince
+        case .removeRaftVoter: RemoveRaftVoterRequest.flexibleSince
+        case .describeMoves: DescribeMovesRequest.flexibleSince
+        case .balanceCluster: BalanceClusterRequest.flexibleSince
         default: nil
         }
     }

@@ -45,6 +45,12 @@ extension WireCoder {
         value = ErrorCode(rawValue: raw)
     }
 
+    mutating func field(_ value: inout UInt16) throws(WireError) {
+        var raw = Int16(bitPattern: value)
+        try field(&raw)
+        value = UInt16(bitPattern: raw)
+    }
+
     mutating func field(_ value: inout String?) throws(WireError) { try field(&value, nullable: true) }
 
     /// Bytes with a length of 32 bits that cannot be null. A decoder hands out a slice of the frame.

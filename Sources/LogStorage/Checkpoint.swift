@@ -4,10 +4,10 @@ import LogModel
 import NIOCore
 import RecordBatches
 
-/// CHECKPOINT FILE, version 2: what need not be found out by reading the log. All integers are big-endian.
+/// CHECKPOINT FILE, version 3: what need not be found out by reading the log. All integers are big-endian.
 ///
 ///      at   size  field
-///       0      4  magic, the letters "GLC2"
+///       0      4  magic, the letters "GLC3"
 ///       4      4  CRC-32C of everything after it
 ///       8      4  flags: 1 closed cleanly, 2 restarting (every segment is to be removed)
 ///      12      4  term of the start anchor
@@ -20,14 +20,20 @@ import RecordBatches
 ///      52      4  number of trims, d
 ///      56      8  the first offset that committed trims have left
 ///      64      8  cleaned to: the log index below which compaction has looked at every record
-///      72  12 × t  terms: term (4), first log index (8)
+///      72      4  number of memberships, g
+///      76      4  bytes of all their payloads together, p
+///      80  12 × t  terms: term (4), first log index (8)
 ///           8 × m  markers: log index
 ///          44 × s  segments: base index (8), bytes below the recovery point (8), index rows (8),
 ///                  first timestamp (8; Int64.min for none), greatest timestamp (8; Int64.min for none),
 ///                  generation (4)
 ///          16 × d  trims: log index of the marker (8), first offset left (8)
+///      12 × g + p  memberships: log index of the marker (8; −1 for what holds at the start, which comes first),
+///                  size of the payload (4), payload
 ///
-/// Version 1, "GLC1", has no trims, no `cleaned to` and no generations: the tables begin at 52, a segment takes 40.
+/// Version 2, "GLC2", has no memberships: its tables begin at 72.
+/// Version 1, "GLC1", has no trims, no `cleaned to` and no generations either: the tables begin at 52, a segment takes
+/// 40.
 ///
 /// Only what lies below the recovery point is in the tables: the rest is read from the segments, which are checked from
 /// there on. Bytes below it are never cut: when they are missing or wrong, that is damage.
@@ -40,15 +46,18 @@ struct Checkpoint: Hashable {
     var markers: MarkerTable
     var segments: [SegmentSummary] = []
     var trims = TrimTable()
+    var memberships = MembershipTable()
     var cleanedTo: LogIndex
 
-    private static let magic: UInt32 = 0x474c_4332
+    private static let magic: UInt32 = 0x474c_4333
+    private static let secondMagic: UInt32 = 0x474c_4332
     private static let firstMagic: UInt32 = 0x474c_4331
-    private static let headerSize = 72
+    private static let headerSize = 80
     private static let firstHeaderSize = 52
     private static let segmentSize = 44
     private static let firstSegmentSize = 40
     private static let trimSize = 16
+    private static let membershipHeadSize = 12
     private static let cleanFlag: UInt32 = 1
     private static let restartingFlag: UInt32 = 2
     /// What a reader takes at most.
@@ -62,9 +71,11 @@ struct Checkpoint: Hashable {
     }
 
     func encoded() -> ByteBuffer {
+        let memberships = membershipRows
+        let payloads = memberships.reduce(0) { $0 + $1.payload.count }
         let size =
             Self.headerSize + 12 * terms.rows.count + 8 * markers.slots.count + Self.segmentSize * segments.count
-            + Self.trimSize * trims.rows.count
+            + Self.trimSize * trims.rows.count + Self.membershipHeadSize * memberships.count + payloads
         var bytes = ByteBufferAllocator().buffer(capacity: size)
         bytes.writeInteger(Self.magic)
         bytes.writeInteger(0 as UInt32)
@@ -79,6 +90,8 @@ struct Checkpoint: Hashable {
         bytes.writeInteger(UInt32(trims.rows.count))
         bytes.writeInteger(trims.settled.rawValue)
         bytes.writeInteger(cleanedTo.rawValue)
+        bytes.writeInteger(UInt32(memberships.count))
+        bytes.writeInteger(UInt32(payloads))
         for row in terms.rows {
             bytes.writeInteger(row.term.rawValue)
             bytes.writeInteger(row.start.rawValue)
@@ -96,9 +109,19 @@ struct Checkpoint: Hashable {
             bytes.writeInteger(row.slot.rawValue)
             bytes.writeInteger(row.offset.rawValue)
         }
+        for row in memberships {
+            bytes.writeInteger(row.slot)
+            bytes.writeInteger(UInt32(row.payload.count))
+            bytes.writeBytes(row.payload)
+        }
         let crc = bytes.withUnsafeReadableBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...])) }
         bytes.setInteger(crc, at: bytes.readerIndex + 4)
         return bytes
+    }
+
+    private var membershipRows: [(slot: Int64, payload: [UInt8])] {
+        let rows = memberships.rows.map { (slot: $0.slot.rawValue, payload: $0.payload) }
+        return memberships.atStart.map { [(slot: -1, payload: $0)] + rows } ?? rows
     }
 
     /// Why bytes are no checkpoint.
@@ -110,7 +133,8 @@ struct Checkpoint: Hashable {
     init(decoding bytes: ByteBuffer) throws(Flaw) {
         var bytes = bytes
         guard bytes.readableBytes >= Self.firstHeaderSize, let magic = bytes.readInteger(as: UInt32.self),
-            magic == Self.magic || magic == Self.firstMagic, let crc = bytes.readInteger(as: UInt32.self)
+            magic == Self.magic || magic == Self.secondMagic || magic == Self.firstMagic,
+            let crc = bytes.readInteger(as: UInt32.self)
         else { throw Flaw("this is no checkpoint") }
         let isFirst = magic == Self.firstMagic
         guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == crc else {
@@ -127,9 +151,12 @@ struct Checkpoint: Hashable {
         let trimCount = isFirst ? 0 : try reader.count()
         let settled = Offset(isFirst ? 0 : try reader.count64())
         cleanedTo = isFirst ? startIndex : try reader.index()
+        let (membershipCount, payloads) = magic == Self.magic ? (try reader.count(), try reader.count()) : (0, 0)
         // Counts are checked against the bytes at hand before anything is set aside for them.
         let segmentSize = isFirst ? Self.firstSegmentSize : Self.segmentSize
-        let tables = 12 * termCount + 8 * markerCount + segmentSize * segmentCount + Self.trimSize * trimCount
+        let tables =
+            12 * termCount + 8 * markerCount + segmentSize * segmentCount + Self.trimSize * trimCount
+            + Self.membershipHeadSize * membershipCount + payloads
         guard reader.bytes.readableBytes == tables else {
             throw Flaw("the tables do not have the size that is said")
         }
@@ -149,6 +176,7 @@ struct Checkpoint: Hashable {
         }
         guard let trims = TrimTable(settled: settled, rows: trimRows) else { throw Flaw("the trims do not ascend") }
         self.trims = trims
+        memberships = try reader.memberships(membershipCount, start: startIndex)
         for (earlier, later) in zip(segments, segments.dropFirst()) where earlier.base >= later.base {
             throw Flaw("the segments do not ascend")
         }
@@ -191,6 +219,27 @@ struct Checkpoint: Hashable {
             let value = try int32()
             guard value >= 0 else { throw Flaw("a negative term") }
             return Term(value)
+        }
+
+        mutating func memberships(_ count: Int, start: LogIndex) throws(Flaw) -> MembershipTable {
+            var atStart: [UInt8]?
+            var rows: [MembershipRow] = []
+            for number in 0..<count {
+                let (slot, size) = (try int64(), try self.count())
+                guard let payload = bytes.readBytes(length: size) else { throw Flaw("too short") }
+                if slot == -1, number == 0 {
+                    atStart = payload
+                } else if slot >= 0 {
+                    rows.append(MembershipRow(slot: LogIndex(slot), payload: payload))
+                } else {
+                    throw Flaw("a negative number")
+                }
+            }
+            guard bytes.readableBytes == 0 else { throw Flaw("bytes behind the last table") }
+            guard let table = MembershipTable(atStart: atStart, rows: rows, start: start) else {
+                throw Flaw("the memberships do not ascend")
+            }
+            return table
         }
 
         mutating func segment(hasGeneration: Bool) throws(Flaw) -> SegmentSummary {

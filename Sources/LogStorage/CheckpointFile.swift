@@ -29,7 +29,7 @@ final class CheckpointFile<FS: FileSystem>: Sendable {
     private let fs: FS
     private let state: Mutex<State>
 
-    private static var name: String { "checkpoint" }
+    static var name: String { "checkpoint" }
 
     init(in directory: String, fs: FS, recoveryPoint: LogIndex) {
         self.directory = directory

@@ -24,7 +24,7 @@ public final class HardStateJournal<FS: FileSystem> {
     /// A file below this many bytes is never written anew.
     private let rewriteBytes: Int64
 
-    private static var name: String { "hardstate" }
+    static var name: String { "hardstate" }
 
     private init(directory: String, fs: FS, file: FS.File, content: HardStateFrame.Content, rewriteBytes: Int64) {
         self.directory = directory
@@ -76,17 +76,7 @@ public final class HardStateJournal<FS: FileSystem> {
         _ path: String, directory: String, fs: FS, rewriteBytes: Int64
     ) throws(LogError) -> sending HardStateJournal {
         let file = try onDisk { () throws(DiskError) in try fs.open(path, .existing) }
-        let size = try onDisk { () throws(DiskError) in try file.size() }.rawValue
-        guard size <= HardStateFrame.sizeLimit else {
-            throw .corrupt(.init(file: path, position: .zero, detail: "too large for a journal of hard state"))
-        }
-        let bytes = try file.readBuffer(Int(size), at: 0, path: path)
-        let content: HardStateFrame.Content
-        do throws(HardStateFrame.Flaw) {
-            content = try HardStateFrame.read(bytes)
-        } catch {
-            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
-        }
+        let (content, _) = try read(file, path)
         // It is written anew: what is readable may be visible only, and after a sync that failed in an earlier life no
         // later one would write it.
         let journal = HardStateJournal(
@@ -97,6 +87,29 @@ public final class HardStateJournal<FS: FileSystem> {
             try ticket.run().get()
         }
         return journal
+    }
+
+    private static func read(_ file: FS.File, _ path: String) throws(LogError) -> (HardStateFrame.Content, Int64) {
+        let size = try onDisk { () throws(DiskError) in try file.size() }.rawValue
+        guard size <= HardStateFrame.sizeLimit else {
+            throw .corrupt(.init(file: path, position: .zero, detail: "too large for a journal of hard state"))
+        }
+        let bytes = try file.readBuffer(Int(size), at: 0, path: path)
+        do throws(HardStateFrame.Flaw) {
+            return (try HardStateFrame.read(bytes), size)
+        } catch {
+            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
+        }
+    }
+
+    /// What a journal holds on which nobody runs; nothing is changed.
+    static func content(
+        in directory: String, fs: FS
+    ) throws(LogError) -> (states: [PartitionID: HardState], fileSize: ByteCount, torn: ByteCount) {
+        let path = directory + "/" + name
+        let file = try onDisk { () throws(DiskError) in try fs.open(path, .readOnly) }
+        let (content, size) = try read(file, path)
+        return (content.states, ByteCount(size), ByteCount(size - content.size))
     }
 
     /// What was recorded last for `group`; term 0 and no vote when nothing was.
@@ -121,29 +134,85 @@ public final class HardStateJournal<FS: FileSystem> {
 
     /// Writes out what was recorded and begins to make it durable. `nil` when there is nothing, or a sync is under way.
     ///
-    /// - Throws: `.disk` when it cannot be written; the journal is then of no more use.
+    /// - Throws: `.disk` when it cannot be written. When the disk is full nothing is lost and a later call tries again;
+    ///   after any other error the journal is of no use until `beginRevival`.
     public func beginSync() throws(LogError) -> SyncTicket<FS>? {
         guard !hasFailed else { throw .failed }
         guard underWay == nil, !pending.isEmpty else { return nil }
-        tickets += 1
-        var ticket = SyncTicket(number: tickets, fs: fs)
+        var ticket = SyncTicket(number: tickets + 1, fs: fs)
+        let before = (file, size, sequence)
         do throws(DiskError) {
             if size > max(rewriteBytes, 4 * HardStateFrame.size(of: states.count)) {
                 try writeAnew(&ticket)
             } else {
-                let records = pending.keys.sorted().map { group in
-                    HardStateFrame.Record(group: group, state: pending[group] ?? nil)
-                }
-                try write(records, at: size)
-                ticket.files = [file]
+                try writePending(&ticket)
             }
+        } catch {
+            (file, size, sequence) = before
+            guard error.isOutOfSpace else {
+                hasFailed = true
+                throw .disk(error)
+            }
+            try cutTornFrame()
+            throw .disk(error)
+        }
+        tickets += 1
+        pending.removeAll(keepingCapacity: true)
+        underWay = tickets
+        return ticket
+    }
+
+    private func writePending(_ ticket: inout SyncTicket<FS>) throws(DiskError) {
+        let records = pending.keys.sorted().map { group in
+            HardStateFrame.Record(group: group, state: pending[group] ?? nil)
+        }
+        try write(records, at: size)
+        ticket.files = [file]
+    }
+
+    /// A frame that did not fit is cut off again: nobody was promised what it says.
+    private func cutTornFrame() throws(LogError) {
+        do throws(DiskError) {
+            try file.truncate(to: ByteCount(size))
         } catch {
             hasFailed = true
             throw .disk(error)
         }
-        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether a write or a sync has failed, so that nothing can be promised any more.
+    public var isFailed: Bool { hasFailed }
+
+    /// The way back from a failure, once the disk answers again: everything that is known is written into a new file.
+    ///
+    /// Memory holds all that was ever promised and perhaps more, so nothing of the old file needs to be believed.
+    ///
+    /// - Throws: `.disk` when the disk still refuses.
+    public func beginRevival() throws(LogError) -> SyncTicket<FS> {
+        precondition(hasFailed && underWay == nil, "a journal is revived after it has failed")
+        var ticket = SyncTicket(number: tickets + 1, fs: fs)
+        do throws(DiskError) {
+            // Not into the pages that an earlier attempt may have left behind.
+            let leftover = directory + "/" + Self.name + ".new"
+            if try fs.exists(leftover) { try fs.remove(leftover) }
+            try writeAnew(&ticket)
+        } catch {
+            throw .disk(error)
+        }
+        tickets += 1
         underWay = tickets
         return ticket
+    }
+
+    /// After success everything that was ever recorded is durable, and the journal can be used again.
+    ///
+    /// - Throws: `.disk` when it has failed again.
+    public func completeRevival(_ ticket: SyncTicket<FS>, _ result: Result<Void, DiskError>) throws(LogError) {
+        precondition(hasFailed && underWay == ticket.number, "a revival is completed once, by who began it")
+        underWay = nil
+        if case .failure(let error) = result { throw .disk(error) }
+        hasFailed = false
+        pending.removeAll(keepingCapacity: true)
     }
 
     /// After success everything recorded before the sync began is durable.

@@ -37,6 +37,11 @@ extension PartitionLog {
     /// Takes note of the marker at the log's end, whose bytes begin at `index` of `bytes`.
     func note(marker head: EntryHead, of bytes: ByteBuffer, at index: Int) {
         markers.note(end)
+        if head.kind == .membership, let payload = try? MarkerEntry.payload(of: bytes, at: index),
+            payload.readableBytes <= MembershipTable.maximumPayload
+        {
+            memberships.note(end, Array(payload.readableBytesView))
+        }
         guard head.kind == .logStart, let offset = LogStartPayload.offset(in: bytes, at: index) else { return }
         // A start beyond the log would be nobody's honest word.
         trims.note(end, min(offset, head.baseOffset))
@@ -53,7 +58,7 @@ extension PartitionLog {
         try checkUsable()
         guard !cutNeedsSync else { return }
         while recent.hasUnwritten {
-            if segments.isEmpty { try roll() }
+            if !(segments.last?.takesEntries ?? false) { try roll() }
             let segment = segments[segments.count - 1]
             let run = runForSegment(segment)
             if let (chunk, entry) = run.split { recent.split(chunk, beforeEntry: entry) }

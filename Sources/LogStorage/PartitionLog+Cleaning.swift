@@ -29,6 +29,8 @@ public struct CleaningRules: Hashable, Sendable {
 public struct SegmentSwap<FS: FileSystem>: Sendable {
     let checkpoint: CheckpointJob<FS>?
     let outdated: [SegmentName]
+    /// What is still damaged once the checkpoint stands.
+    var note: DamageNoteJob<FS>?
     let directory: String
     let fs: FS
 
@@ -41,6 +43,7 @@ public struct SegmentSwap<FS: FileSystem>: Sendable {
             guard checkpoint.file.completed >= checkpoint.image.sequence else { return false }
         }
         for name in outdated { CleanedOutput<FS>.remove(name, in: directory, fs: fs) }
+        note?.run()
         return true
     }
 }
@@ -77,7 +80,7 @@ extension PartitionLog {
         let bound = min(committed, durable)
         var count = 0
         for segment in segments.dropLast() {
-            guard segment.end <= bound, !segment.needsSync else { break }
+            guard segment.end <= bound, !segment.needsSync, segment.damage.isEmpty else { break }
             let (age, overflow) = now.milliseconds.subtractingReportingOverflow(segment.maxTimestamp)
             if rules.minLag > 0, segment.maxTimestamp != .min, !overflow, age < rules.minLag { break }
             count += 1

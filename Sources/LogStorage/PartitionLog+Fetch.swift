@@ -24,7 +24,14 @@ extension PartitionLog {
         var room = limit.rawValue
         var pieces: [FetchPiece<FS.File>] = []
         while at < min(stop, written), room > 0 {
-            let place = try locate(at)
+            let place: Place
+            do throws(LogError) {
+                place = try locate(at)
+            } catch {
+                // What lies before is sound, and the reader comes back for the rest.
+                guard !pieces.isEmpty, case .corrupt = error else { throw error }
+                return pieces
+            }
             let mayExceed = pieces.isEmpty
             guard let (end, position) = try limitOfFetch(from: place, stop: stop, room: room, mayExceed: mayExceed)
             else {

@@ -21,6 +21,7 @@ extension PartitionLog {
         guard let number = segmentNumber(at: index) else {
             preconditionFailure("slot \(index) is not in the files: \(start) to \(written)")
         }
+        if let damage = segments[number].damage.first { throw damage.error }
         if let entry = recent.entry(at: index), entry.chunk.segment == segments[number].base {
             return Place(segment: number, position: entry.position, head: entry.head, index: entry.index)
         }
@@ -60,6 +61,7 @@ extension PartitionLog {
     func boundary(atOrBefore position: Int64, in number: Int) throws(LogError) -> Int64 {
         let segment = segments[number]
         guard position < segment.size else { return segment.size }
+        if let damage = segment.damage.first { throw damage.error }
         if let boundary = recent.boundary(atOrBefore: position, of: segment.base) { return boundary }
         let row: IndexRow?
         do throws(IndexDamage) {

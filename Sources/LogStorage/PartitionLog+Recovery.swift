@@ -12,7 +12,11 @@ extension PartitionLog {
     /// point is checked; see `RecoveryTable`. What is kept is durable when this returns, and memory does not grow with
     /// what is read.
     ///
-    /// - Throws: `.corrupt` when durable bytes are damaged or gone; nothing has been changed then.
+    /// Where bytes below the checkpoint's recovery point are wrong or gone, the log opens all the same, `damage` says
+    /// which, and nothing of them is cut.
+    ///
+    /// - Throws: `.corrupt` when the checkpoint is damaged or gone, so that nobody knows what should be there; nothing
+    ///   has been changed then.
     public static func open(
         directory: String, in fs: FS, limits: LogLimits, now: Timestamp
     ) throws(LogError) -> sending PartitionLog {
@@ -33,7 +37,8 @@ extension PartitionLog {
         if checkpoint.isRestarting {
             try remove(files, in: directory, fs: fs)
             return try begin(
-                at: checkpoint.start, trims: checkpoint.trims, in: directory, fs: fs, limits: limits)
+                at: checkpoint.start, trims: checkpoint.trims, memberships: checkpoint.memberships, in: directory,
+                fs: fs, limits: limits)
         }
         // Retention and compaction have the checkpoint let go of files before they remove them, and name new ones only
         // once they are whole. Beyond the recovery point lies what was appended since.
@@ -42,21 +47,26 @@ extension PartitionLog {
             !live.contains(file) && (file.generation > 0 || file.base < checkpoint.recoveryPoint)
         }
         if !removed.isEmpty { try remove(removed, in: directory, fs: fs) }
+        let suspects = try DamageNote.read(in: directory, fs: fs)
         let log = PartitionLog(
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [],
-            recovery: RecoveryReport())
-        try log.recover(checkpoint, files: files.filter { !removed.contains($0) })
+            recovery: RecoveryReport(), hasDamageNote: suspects != nil)
+        try log.recover(checkpoint, files: files.filter { !removed.contains($0) }, suspects: suspects)
         try log.restoreProducers()
+        // A note that says too much would have every start look there.
+        if suspects != nil { log.damageNote().run() }
         return log
     }
 
     private static func begin(
-        at anchor: LogAnchor, trims: TrimTable = TrimTable(), in directory: String, fs: FS, limits: LogLimits
+        at anchor: LogAnchor, trims: TrimTable = TrimTable(), memberships: MembershipTable = MembershipTable(),
+        in directory: String, fs: FS, limits: LogLimits
     ) throws(LogError) -> sending PartitionLog {
         var recovery = RecoveryReport()
         recovery.wasClean = true
         var checkpoint = Checkpoint(emptyAt: anchor)
         checkpoint.trims = trims
+        checkpoint.memberships = memberships
         let log = PartitionLog(
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [], recovery: recovery)
         try log.writeCheckpoint()
@@ -76,70 +86,90 @@ extension PartitionLog {
         }
     }
 
-    private func recover(_ checkpoint: Checkpoint, files: [SegmentName]) throws(LogError) {
+    private func recover(
+        _ checkpoint: Checkpoint, files: [SegmentName], suspects: DamageNote<FS>.Content?
+    ) throws(LogError) {
         let promised = checkpoint.segments
         guard promised.first.map({ $0.base == start.position.end }) ?? (checkpoint.recoveryPoint == start.position.end)
         else {
             throw .corrupt(
                 .init(file: directory + "/checkpoint", position: .zero, detail: "it does not cover its segments"))
         }
-        let missing = promised.map(\.name).filter { !files.contains($0) }
-        // Damage is looked for first: a log that is refused is left as it is.
-        for summary in promised { try checkPromise(summary) }
-        guard missing.isEmpty else { preconditionFailure("a missing segment keeps no promise") }
-
         var dropped: [SegmentName] = []
         var reached = start.position.end
-        for file in files {
-            let base = file.base
-            let place = promised.firstIndex { $0.name == file }
-            let summary = place.map { promised[$0] } ?? SegmentSummary(emptyAt: base)
-            let promisedEnd = place.map { $0 + 1 < promised.count ? promised[$0 + 1].base : checkpoint.recoveryPoint }
-            let segment = Segment<FS>(summary, end: promisedEnd ?? base, directory: directory, in: fs, limits: limits)
-            guard base == reached else {
-                note(base, .init(promiseIsKept: true, connects: false, tailIsWhole: true, indexMatches: true))
+        for (place, summary) in promised.enumerated() {
+            let isLast = place + 1 == promised.count
+            let end = isLast ? checkpoint.recoveryPoint : promised[place + 1].base
+            let segment = Segment<FS>(summary, end: end, directory: directory, in: fs, limits: limits)
+            try take(segment, scanning: isLast, isSuspect: suspects?.names(summary.name) ?? false)
+            reached = segment.end
+        }
+        let names = Set(promised.map(\.name))
+        for file in files where !names.contains(file) {
+            guard file.base == reached else {
+                note(
+                    file.base, .init(promiseIsKept: true, connects: false, tailIsWhole: true, indexMatches: true))
                 dropped.append(file)
                 continue
             }
-            let isLast = place.map { $0 + 1 == promised.count } ?? true
-            try take(segment, scanning: isLast)
+            let summary = SegmentSummary(emptyAt: file.base)
+            let segment = Segment<FS>(summary, end: file.base, directory: directory, in: fs, limits: limits)
+            try take(segment, scanning: true, isSuspect: false)
             reached = segment.end
         }
         try finishRecovery(dropped: dropped, wasClosedCleanly: checkpoint.isClean)
     }
 
-    private func checkPromise(_ summary: SegmentSummary) throws(LogError) {
-        let path = Segment<FS>.path(summary.name, in: directory) + Segment<FS>.logSuffix
-        let size = try onDisk { () throws(DiskError) -> Int64? in
-            try fs.exists(path) ? try fs.size(of: path).rawValue : nil
-        }
-        let isKept = size.map { $0 >= summary.size } ?? false
-        let row = RecoveryTable.decide(
-            .init(promiseIsKept: isKept, connects: true, tailIsWhole: true, indexMatches: true))
-        guard row.decision == .refuseDamage else { return }
-        let detail = size == nil ? "the segment is gone" : "\(summary.size) bytes were durable"
-        throw .corrupt(.init(file: path, position: ByteCount(size ?? 0), detail: detail))
-    }
-
     /// Adds a segment to the log, with what follows its promised part as far as that checks.
-    private func take(_ segment: Segment<FS>, scanning: Bool) throws(LogError) {
-        let fileSize = try onDisk { () throws(DiskError) in try fs.size(of: segment.path) }.rawValue
-        var indexMatches = segment.index.isPlausible(segmentSize: segment.size)
-        if scanning, indexMatches {
-            do throws(IndexDamage) { try segment.resume() } catch { indexMatches = false }
+    ///
+    /// Of promised bytes that are damaged nothing is cut, and nothing is forgotten: the segment is taken in with what
+    /// is known of it, and is not read before it has been repaired.
+    private func take(_ segment: Segment<FS>, scanning: Bool, isSuspect: Bool) throws(LogError) {
+        let fileSize = try onDisk { () throws(DiskError) in
+            try fs.exists(segment.path) ? try fs.size(of: segment.path).rawValue : nil
         }
-        if !indexMatches { try segment.rebuildIndex() }
+        let isKept = (fileSize ?? 0) >= segment.size && fileSize != nil
+        var indexMatches = segment.index.isPlausible(segmentSize: segment.size)
         segments.append(segment)
         sizeOnDisk += segment.size
-        if scanning, fileSize > segment.size { try scan(segment, to: fileSize) }
+        if isSuspect || !isKept {
+            try findDamage(in: segment)
+        } else if scanning || !indexMatches {
+            do throws(LogError) {
+                if indexMatches {
+                    do throws(IndexDamage) { try segment.resume() } catch { indexMatches = false }
+                }
+                if !indexMatches { try segment.rebuildIndex() }
+            } catch {
+                guard case .corrupt = error else { throw error }
+                try findDamage(in: segment)
+            }
+        }
+        if !segment.damage.isEmpty { segment.resumeBehindDamage() }
+        let tail = isKept ? fileSize ?? 0 : segment.size
+        if scanning, tail > segment.size { try scan(segment, to: tail) }
         let row = note(
             segment.base,
             .init(
-                promiseIsKept: true, connects: true, tailIsWhole: fileSize == segment.size, indexMatches: indexMatches))
-        guard row.decision == .cutTornTail else { return }
+                promiseIsKept: segment.damage.isEmpty, connects: true,
+                tailIsWhole: tail == segment.size || !scanning, indexMatches: indexMatches))
+        guard scanning, isKept, tail > segment.size else { return }
+        precondition(row.decision == .cutTornTail || row.decision == .openDamaged, "a torn tail is cut")
         try onDisk { () throws(DiskError) in try segment.file().truncate(to: ByteCount(segment.size)) }
         segment.needsSync = true
-        recovery.cut += ByteCount(fileSize - segment.size)
+        recovery.cut += ByteCount(tail - segment.size)
+    }
+
+    /// Looks at every byte of a promised part of which something is wrong.
+    private func findDamage(in segment: Segment<FS>) throws(LogError) {
+        let plan = SegmentPlan(
+            name: segment.name, path: segment.path, size: segment.size, end: segment.end,
+            map: LogMap(terms: terms, markers: markers))
+        var check = try check(of: segment, plan)
+        while !check.isFinished { _ = try onDisk { () throws(DiskError) in try check.step(.max) } }
+        recovery.scanned += ByteCount(segment.size)
+        segment.damage = check.findings.damage
+        if segment.damage.isEmpty { try segment.rebuildIndex() }
     }
 
     @discardableResult
@@ -157,9 +187,7 @@ extension PartitionLog {
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
             guard head.baseOffset == endOffset, head.term >= lastTerm else { break }
             if head.isMarker {
-                // Only a trim's payload says something here, and it is short.
-                let size = head.kind == .logStart ? min(head.totalSize, 1 << 10) : 0
-                let bytes = try file.readBuffer(size, at: segment.size, path: segment.path)
+                let bytes = try file.readBuffer(Self.sizeToRead(of: head), at: segment.size, path: segment.path)
                 note(marker: head, of: bytes, at: bytes.readerIndex)
             }
             if head.term != lastTerm || terms.rows.isEmpty {
@@ -176,6 +204,15 @@ extension PartitionLog {
         sizeOnDisk += segment.size - before
         // Being readable says nothing about the disk: the process may have died with all of this in the page cache.
         segment.needsSync = true
+    }
+
+    /// How much of a marker says something here.
+    private static func sizeToRead(of head: EntryHead) -> Int {
+        switch head.kind {
+        case .logStart: min(head.totalSize, 1 << 10)
+        case .membership: min(head.totalSize, EntryHead.size + 1 + MembershipTable.maximumPayload)
+        default: 0
+        }
     }
 
     /// Writes bytes over themselves, so that the next sync writes what an earlier one failed to.
@@ -208,6 +245,7 @@ extension PartitionLog {
         // process that died then could be undone by the next loss of power, behind what has been written since.
         try onDisk { () throws(DiskError) in
             for segment in segments where segment.needsSync || segment === segments.last {
+                if !segment.damage.isEmpty, try !fs.exists(segment.path) { continue }
                 do throws(DiskError) {
                     try segment.file().synchronize()
                 } catch {
@@ -230,7 +268,8 @@ extension PartitionLog {
 struct EntryScan<File: StorageFile> {
     private let file: File
     private let end: Int64
-    private var position: Int64
+    /// Where the next entry begins.
+    private(set) var position: Int64
     private var window: [UInt8]
     private var windowStart: Int64 = 0
     private var windowCount = 0

@@ -71,7 +71,8 @@ extension PartitionLog {
 
     /// Removes the first `count` segments, whose entries are committed and durable.
     private func removeSegments(_ count: Int, committed: LogIndex) throws(LogError) -> LogAnchor? {
-        guard count > 0 else { return nil }
+        // What goes may be all that tells of its producers.
+        guard count > 0, !producersAreUnknown else { return nil }
         let anchor = try anchor(at: segments[count - 1].end)
         let keepsProducers = try keepProducers(before: anchor.position.end)
         let removed = segments[..<count]
@@ -81,6 +82,7 @@ extension PartitionLog {
         markers.dropPrefix(before: anchor.position.end)
         terms.dropPrefix(before: anchor.position.end)
         terms.truncate(to: end)
+        memberships.dropPrefix(before: anchor.position.end)
         cleanedTo = max(cleanedTo, anchor.position.end)
         if segments.isEmpty { recent.evict(toCost: 0) }
         // Once the checkpoint says so, what lies before the start is removed by the next opening if not now.

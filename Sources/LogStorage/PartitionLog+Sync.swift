@@ -121,8 +121,10 @@ extension PartitionLog {
         checkpoint.markers.truncate(to: written)
         checkpoint.trims = trims
         checkpoint.trims.truncate(to: written)
+        checkpoint.memberships = memberships
+        checkpoint.memberships.truncate(to: written)
         checkpoint.cleanedTo = min(cleanedTo, written)
-        checkpoint.segments = segments.filter { !$0.isEmpty }.map { segment in
+        checkpoint.segments = segments.filter { !$0.isEmpty || !$0.damage.isEmpty }.map { segment in
             SegmentSummary(
                 base: segment.base, generation: segment.generation, size: segment.size,
                 indexRows: segment.index.stored, firstTimestamp: segment.firstTimestamp,
@@ -172,6 +174,8 @@ extension PartitionLog {
         checkpoint.markers.truncate(to: point)
         checkpoint.trims = trims
         checkpoint.trims.truncate(to: point)
+        checkpoint.memberships = memberships
+        checkpoint.memberships.truncate(to: point)
         checkpoint.cleanedTo = min(cleanedTo, point)
         for segment in segments where segment.base < point {
             checkpoint.segments.append(try summary(of: segment, upTo: point))
@@ -191,7 +195,7 @@ extension PartitionLog {
         var size = segment.size
         var rows = segment.index.stored
         if point < segment.end {
-            size = point <= segment.base ? 0 : try locate(point).position
+            size = point <= segment.base ? 0 : try cutPlace(at: point).position
             rows = min(rows, (try? segment.index.count { $0.position < size }) ?? 0)
         }
         return SegmentSummary(

@@ -3,6 +3,7 @@
 import Disk
 public import LogModel
 import NIOCore
+import RecordBatches
 
 extension PartitionLog {
     /// Forgets every entry from `end` on. `durable` falls with it.
@@ -14,12 +15,8 @@ extension PartitionLog {
         try checkUsable()
         guard start.position.end <= newEnd else { throw .beforeStart(start) }
         guard newEnd < end else { return }
-        var place: Place?
-        if newEnd < written {
-            let found = try locate(newEnd)
-            guard found.index == newEnd else { throw notABoundary(newEnd) }
-            place = found
-        }
+        var place: Cut?
+        if newEnd < written { place = try cutPlace(at: newEnd) }
         if let entry = recent.entry(at: newEnd), entry.index != newEnd { throw notABoundary(newEnd) }
         if let place {
             // The checkpoint must never promise what is about to be cut, nor may one that is being written.
@@ -35,12 +32,13 @@ extension PartitionLog {
         markers.truncate(to: newEnd)
         terms.truncate(to: newEnd)
         trims.truncate(to: newEnd)
+        memberships.truncate(to: newEnd)
         cleanedTo = min(cleanedTo, newEnd)
         lastTerm = terms.rows.last?.term ?? start.position.term
         try truncateProducers(to: newEnd)
     }
 
-    private func cutFiles(at place: Place) throws(LogError) {
+    private func cutFiles(at place: Cut) throws(LogError) {
         try orFail { () throws(DiskError) in
             // From the end, so that a crash in between leaves a log without a hole.
             while segments.count > place.segment + 1 {
@@ -50,7 +48,9 @@ extension PartitionLog {
                 directoryNeedsSync = true
             }
             let segment = segments[place.segment]
-            try segment.file().truncate(to: ByteCount(place.position))
+            let file = place.position == 0 ? try segment.fileOrNew() : try segment.file()
+            // What a damaged file has lost is not made up with zeros.
+            if try file.size().rawValue > place.position { try file.truncate(to: ByteCount(place.position)) }
             sizeOnDisk -= segment.size - place.position
         }
         let segment = segments[place.segment]
@@ -62,10 +62,44 @@ extension PartitionLog {
         try segment.cut(at: place.position, end: place.index)
     }
 
+    /// Where a log can be cut.
+    struct Cut {
+        let segment: Int
+        let position: Int64
+        let index: LogIndex
+    }
+
+    func cutPlace(at newEnd: LogIndex) throws(LogError) -> Cut {
+        guard let number = segmentNumber(at: newEnd), let damage = segments[number].damage.last else {
+            let found = try locate(newEnd)
+            guard found.index == newEnd else { throw notABoundary(newEnd) }
+            return Cut(segment: found.segment, position: found.position, index: newEnd)
+        }
+        let segment = segments[number]
+        guard segment.base < newEnd else { return Cut(segment: number, position: 0, index: newEnd) }
+        // What is cut within damage is not there to be found: the sound part ends before it.
+        let hit = segment.damage.first { $0.range.lowerBound <= newEnd && newEnd <= $0.range.upperBound }
+        if let hit {
+            let isBehind = newEnd == hit.range.upperBound
+            let position = isBehind ? hit.bytes.upperBound : hit.bytes.lowerBound
+            return Cut(segment: number, position: position, index: newEnd)
+        }
+        let before = segment.damage.last { $0.range.upperBound <= newEnd }
+        guard before != nil || newEnd < damage.range.lowerBound else { throw notABoundary(newEnd) }
+        let file = try onDisk { () throws(DiskError) in try segment.file() }
+        var at = before?.range.upperBound ?? segment.base
+        var cursor = EntryCursor(file, path: segment.path, from: before?.bytes.upperBound ?? 0, to: segment.size)
+        while at < newEnd, let (head, _) = try cursor.next() { at = at.advanced(by: head.slots) }
+        guard at == newEnd else { throw notABoundary(newEnd) }
+        return Cut(segment: number, position: cursor.position, index: newEnd)
+    }
+
     /// Drops everything; the log is then empty and begins at `anchor`, durably so. Blocks.
     ///
     /// A crash leaves either the old log or the new one: the checkpoint that says "remove every segment" decides.
-    public func restart(at anchor: LogAnchor) throws(LogError) {
+    ///
+    /// - Parameter membership: what the last membership marker before the anchor says, where there was one.
+    public func restart(at anchor: LogAnchor, membership: [UInt8]? = nil) throws(LogError) {
         try checkUsable()
         restarts += 1
         _ = checkpointFile.invalidate(upTo: checkpointSequence)
@@ -79,6 +113,7 @@ extension PartitionLog {
         written = end
         terms = TermTable()
         trims.restart()
+        memberships = MembershipTable(atStart: membership)
         cleanedTo = end
         cleaning = nil
         lastTerm = anchor.position.term

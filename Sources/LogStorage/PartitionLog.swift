@@ -36,6 +36,7 @@ public final class PartitionLog<FS: FileSystem> {
     var lastTerm: Term
     var markers: MarkerTable
     var trims: TrimTable
+    var memberships: MembershipTable
     /// Compaction has looked at every record below, and none of them is older than another of the same key below.
     public internal(set) var cleanedTo: LogIndex
     /// Which cleaning is under way, if one is; see `LogCleaning`.
@@ -48,6 +49,8 @@ public final class PartitionLog<FS: FileSystem> {
     var segments: [Segment<FS>]
     var recent = RecentEntries()
     var producerMemory: ProducerMemory<FS>
+    /// The producers could not be found out, because a part of the log is damaged. They are once it is repaired.
+    public internal(set) var producersAreUnknown = false
     /// The end of what is in the files.
     var written: LogIndex
     var sizeOnDisk: Int64
@@ -67,6 +70,8 @@ public final class PartitionLog<FS: FileSystem> {
     var syncUnderWay: SyncUnderWay?
     var tickets = 0
 
+    let damageNoteFile: DamageNote<FS>
+    var damageNotes = 0
     let checkpointFile: CheckpointFile<FS>
     var checkpointSequence = 0
     var checkpointIsWanted = false
@@ -89,7 +94,7 @@ public final class PartitionLog<FS: FileSystem> {
     /// The log as a checkpoint describes it; recovery adds what lies beyond.
     init(
         directory: String, fs: FS, limits: LogLimits, checkpoint: Checkpoint, segments: [Segment<FS>],
-        recovery: RecoveryReport
+        recovery: RecoveryReport, hasDamageNote: Bool = false
     ) {
         self.directory = directory
         self.fs = fs
@@ -100,6 +105,7 @@ public final class PartitionLog<FS: FileSystem> {
         markers = checkpoint.markers
         terms = checkpoint.terms
         trims = checkpoint.trims
+        memberships = checkpoint.memberships
         cleanedTo = checkpoint.cleanedTo
         end = checkpoint.recoveryPoint
         endOffset = checkpoint.markers.offset(at: checkpoint.recoveryPoint)
@@ -107,13 +113,14 @@ public final class PartitionLog<FS: FileSystem> {
         durable = end
         written = end
         sizeOnDisk = segments.reduce(0) { $0 + $1.size }
+        damageNoteFile = DamageNote(in: directory, fs: fs, isThere: hasDamageNote)
         checkpointFile = CheckpointFile(in: directory, fs: fs, recoveryPoint: checkpoint.recoveryPoint)
         producerMemory = ProducerMemory(directory: directory, fs: fs, capacity: limits.producersMax, at: end)
         checkpointed = (checkpoint.start.position.end, checkpoint.recoveryPoint, checkpoint.isClean)
     }
 
     /// See `SyncTicket.failureNote`.
-    var failureNote: String { directory + "/sync-failed" }
+    var failureNote: String { Self.failureNote(in: directory) }
 
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }

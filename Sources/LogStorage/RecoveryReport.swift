@@ -30,10 +30,10 @@ public struct RecoveryReport: Hashable, Sendable, CustomStringConvertible {
 /// What becomes of each segment when a log is opened.
 ///
 /// A cut never touches what the checkpoint promises: bytes that were durable and are not there are damage, and damage
-/// is repaired from the peers, never by forgetting.
+/// is repaired from the peers, never by forgetting. A segment with damage is kept as it is, and not read.
 enum RecoveryTable {
     enum Decision: Hashable {
-        case keep, rebuildIndex, cutTornTail, refuseDamage, dropSegment
+        case keep, rebuildIndex, cutTornTail, openDamaged, dropSegment
     }
 
     struct Facts: Hashable {
@@ -67,7 +67,7 @@ enum RecoveryTable {
         Row(label: "A", decision: .keep,         promise: true,  connects: true,  tail: true,  index: true),
         Row(label: "B", decision: .rebuildIndex, promise: true,  connects: true,  tail: true,  index: false),
         Row(label: "C", decision: .cutTornTail,  promise: true,  connects: true,  tail: false, index: nil),
-        Row(label: "D", decision: .refuseDamage, promise: false, connects: nil,   tail: nil,   index: nil),
+        Row(label: "D", decision: .openDamaged, promise: false, connects: nil,   tail: nil,   index: nil),
         Row(label: "E", decision: .dropSegment,  promise: true,  connects: false, tail: nil,   index: nil),
     ]
 

@@ -21,6 +21,9 @@ final class Segment<FS: FileSystem> {
     /// Bytes known to be on stable storage.
     var durableSize: Int64
     var needsSync = false
+    /// What of its bytes is wrong, as far as known, in log order. While there is any, the file is neither read nor
+    /// appended to.
+    var damage: [LogDamage] = []
     /// The first batch's greatest timestamp, from which `segment.ms` counts.
     var firstTimestamp: Int64?
     /// `Int64.min` while there are no records.
@@ -86,9 +89,22 @@ final class Segment<FS: FileSystem> {
 
     var isEmpty: Bool { size == 0 }
 
+    /// Whether entries may be added. What was written anew stays as it is.
+    var takesEntries: Bool { damage.isEmpty && generation == 0 }
+
+    /// The first slot of what is damaged, or the segment's end.
+    func firstDamage(atOrAfter index: LogIndex) -> LogDamage? { damage.first { index < $0.range.upperBound } }
+
     func file() throws(DiskError) -> FS.File {
         if let openFile { return openFile }
         let file = try fs.open(path, .existing)
+        openFile = file
+        return file
+    }
+
+    /// The same, also when the file is gone.
+    func fileOrNew() throws(DiskError) -> FS.File {
+        let file = try fs.open(path, .createOrOpen)
         openFile = file
         return file
     }
@@ -109,6 +125,11 @@ final class Segment<FS: FileSystem> {
         size = position
         durableSize = min(durableSize, position)
         self.end = end
+        damage = damage.compactMap { $0.cut(at: end) }
+        guard damage.isEmpty else {
+            let rows = try? index.count { $0.position < position }
+            return index.truncate(to: rows ?? 0)
+        }
         do throws(IndexDamage) {
             index.truncate(to: try index.count { $0.position < position })
             try resume()
@@ -116,6 +137,9 @@ final class Segment<FS: FileSystem> {
             try rebuildIndex()
         }
     }
+
+    /// What follows is added behind what the checkpoint says, which cannot be read.
+    func resumeBehindDamage() { lastRowPosition = size }
 
     /// Computes what depends on the entries since the last index row, by reading their heads.
     func resume() throws(IndexDamage) {
@@ -162,7 +186,9 @@ final class Segment<FS: FileSystem> {
         index.replace(with: rows)
     }
 
+    /// - Throws: `.corrupt` while anything of the segment is damaged: what lies behind is found by its place.
     func cursor(from position: Int64) throws(LogError) -> EntryCursor<FS.File> {
+        if let damage = damage.first { throw damage.error }
         let opened = try onDisk { () throws(DiskError) in try file() }
         return EntryCursor(opened, path: path, from: position, to: size)
     }

@@ -67,7 +67,7 @@ struct IndexDamage: Error {}
 
 /// The index of one segment: most rows in its file, the latest in memory.
 final class SparseIndex<FS: FileSystem> {
-    private let path: String
+    let path: String
     private let seed: UInt32
     private let fs: FS
     private var openFile: FS.File?

@@ -24,6 +24,16 @@ public struct ClusterState: Hashable, Sendable {
     public internal(set) var configuredGroups: [ConfiguredGroup] = []
     /// The first producer id that no node has been given.
     public internal(set) var nextProducerID: Int64 = 0
+    /// The nodes that are being emptied, ascending.
+    public internal(set) var drainingNodes: [NodeID] = []
+    /// The nodes that have left for good, the latest last. Only so many are remembered.
+    public internal(set) var removedNodes: [RemovedNode] = []
+    /// Who shall or shall not vote in the metadata group, ascending in id. Others may or may not.
+    public internal(set) var voterWishes: [WishedVoter] = []
+    /// Whether the controller is evening out replicas over the nodes.
+    public internal(set) var isRebalancing = false
+    /// How many partitions are being moved.
+    public internal(set) var movingCount = 0
 
     // Looked up, never iterated: their order differs from process to process.
     var ids: [TopicName: TopicID] = [:]
@@ -47,6 +57,18 @@ public struct ClusterState: Hashable, Sendable {
         return known.directory != directory || topic.createdAt < since
     }
 
+    public func state(of node: NodeID) -> NodeState? {
+        guard self.node(node) != nil else { return nil }
+        return drainingNodes.contains(node) ? .draining : .active
+    }
+
+    public func isDraining(_ node: NodeID) -> Bool { drainingNodes.contains(node) }
+
+    /// Whether a node with this data directory left for good.
+    public func wasRemoved(_ node: NodeID, directory: DirectoryID) -> Bool {
+        removedNodes.contains(RemovedNode(id: node, directory: directory))
+    }
+
     public func topic(_ id: TopicID) -> Topic? { topics[id] }
 
     public func topic(named name: TopicName) -> Topic? { ids[name].flatMap { topics[$0] } }
@@ -64,15 +86,27 @@ public struct ClusterState: Hashable, Sendable {
     }
 
     public func placement(of partition: PartitionID) -> PartitionPlacement? {
-        guard let topic = topics[partition.topic], Int(partition.index) < topic.partitions.count else { return nil }
+        guard let topic = topics[partition.topic], topic.partitions.indices.contains(Int(partition.index)) else {
+            return nil
+        }
         return topic.partitions[Int(partition.index)]
     }
 
-    /// The partitions with a replica on `node`, in the order of topic names, then indexes.
+    /// The partitions that `node` keeps, those it gains or loses included, in the order of topic names, then indexes.
     /// - Complexity: O(*n*) in replicas of the cluster.
     public func partitions(on node: NodeID) -> [PartitionID] {
         allTopics.flatMap { topic in
-            topic.partitions.indices.lazy.filter { topic.partitions[$0].replicas.contains(node) }
+            topic.partitions.indices.lazy.filter { topic.partitions[$0].isKept(by: node) }
+                .map { PartitionID(topic: topic.id, index: Int32($0)) }
+        }
+    }
+
+    /// The partitions that are being moved, in the order of topic names, then indexes.
+    /// - Complexity: O(*n*) in partitions; O(1) when none is.
+    public var movingPartitions: [PartitionID] {
+        guard movingCount > 0 else { return [] }
+        return allTopics.flatMap { topic in
+            topic.partitions.indices.lazy.filter { topic.partitions[$0].isMoving }
                 .map { PartitionID(topic: topic.id, index: Int32($0)) }
         }
     }
@@ -137,24 +171,15 @@ public struct Topic: Hashable, Sendable {
     /// The offset of the command that created it, in the metadata log.
     public let createdAt: Offset
 
-    /// The replicas of the first partition; all partitions have as many.
-    public var replicationFactor: Int { partitions.first?.replicas.count ?? 0 }
+    /// The wanted replicas of the first partition. All partitions have as many, unless somebody has assigned them by
+    /// hand otherwise.
+    public var replicationFactor: Int { partitions.first?.wanted.count ?? 0 }
 }
 
 /// A consumer group with configs of its own.
 public struct ConfiguredGroup: Hashable, Sendable {
     public let name: String
     public internal(set) var configs: GroupConfigs
-}
-
-/// Which nodes keep a partition.
-public struct PartitionPlacement: Hashable, Sendable {
-    /// The preferred leader first. Never empty, no node twice.
-    public let replicas: [NodeID]
-
-    public init(replicas: [NodeID]) { self.replicas = replicas }
-
-    public var preferredLeader: NodeID? { replicas.first }
 }
 
 /// URL-safe base64 of 128 bits without padding (RFC 4648 §5): what Kafka's `Uuid.toString` prints.

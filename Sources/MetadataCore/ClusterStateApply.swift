@@ -33,6 +33,15 @@ extension ClusterState {
         case .changeTopicConfigs(let id, let changes): return change(id, changes)
         case .changeGroupConfigs(let group, let changes): return change(group, changes)
         case .allocateProducerIDs(let claim): return allocate(for: claim)
+        case .reassign(let moves): return reassign(moves)
+        case .completeReassignment(let partition, let voters): return complete(partition, voters)
+        case .setNodeState(let node, let state): return set(state, of: node)
+        case .removeNode(let node): return remove(node)
+        case .wishVoter(let node, let wish): return note(wish, of: node)
+        case .setRebalancing(let isWanted):
+            guard isRebalancing != isWanted else { return .nothing }
+            isRebalancing = isWanted
+            return .rebalancingChanged(isWanted)
         }
     }
 
@@ -68,6 +77,9 @@ extension ClusterState {
     }
 
     private mutating func register(_ node: NodeRegistration, at offset: Offset) -> MetadataChange {
+        guard !wasRemoved(node.id, directory: node.directory) else {
+            return .refused(.nodeWasRemoved(node.id))
+        }
         let at = nodes.firstPosition { $0.id >= node.id }
         guard at < nodes.count, nodes[at].id == node.id else {
             nodes.insert(node, at: at)
@@ -112,6 +124,7 @@ extension ClusterState {
         collisionKeys[topic.name.collisionKey] = nil
         topicNames.remove(at: topicNames.firstPosition { $0 >= topic.name })
         partitionCount -= topic.partitions.count
+        movingCount -= topic.partitions.count { $0.isMoving }
         return .topicDeleted(topic)
     }
 

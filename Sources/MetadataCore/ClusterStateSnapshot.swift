@@ -4,8 +4,8 @@ import LogModel
 import Settings
 
 extension ClusterState {
-    /// The whole state: version, end, cluster id, nodes, topics, since version 2 the next producer id, and in version 3
-    /// the configs of groups. Equal states give equal bytes: each is written in the lowest version that can say it, for
+    /// The whole state: version, end, cluster id, nodes, topics, since version 2 the next producer id, in version 3
+    /// the configs of groups, and in version 4 what is on the move. Equal states give equal bytes: each is written in the lowest version that can say it, for
     /// nodes of before.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
@@ -42,23 +42,32 @@ extension ClusterState {
                 writer.overrides(group.configs.overrides)
             }
         }
+        if version >= Self.movesVersion { writeMoves(to: &writer) }
         return writer.bytes
     }
 
     private static var producerIDsVersion: UInt8 { 2 }
     private static var groupConfigsVersion: UInt8 { 3 }
+    private static var movesVersion: UInt8 { 4 }
 
     /// The lowest version that can say everything that is in the state.
     private var snapshotVersion: UInt8 {
+        guard !snapshotNeedsMoves else { return Self.movesVersion }
         guard configuredGroups.isEmpty else { return Self.groupConfigsVersion }
         return nextProducerID == 0 ? metadataVersion : Self.producerIDsVersion
+    }
+
+    /// Whether there is something that only version 4 can say.
+    var snapshotNeedsMoves: Bool {
+        !drainingNodes.isEmpty || !removedNodes.isEmpty || isRebalancing || !voterWishes.isEmpty
+            || allTopics.contains { !$0.partitions.allSatisfy(\.isPlain) }
     }
 
     /// Reads what `encodeSnapshot` wrote; anything that `apply` could not have made is refused.
     public init(snapshot: [UInt8]) throws(MetadataDecodingError) {
         var reader = MetadataReader(snapshot)
         let version = try reader.byte()
-        guard (metadataVersion...Self.groupConfigsVersion).contains(version) else { throw .unknownVersion(version) }
+        guard (metadataVersion...Self.movesVersion).contains(version) else { throw .unknownVersion(version) }
         self.init()
         end = try reader.offset()
         switch try reader.byte() {
@@ -86,6 +95,11 @@ extension ClusterState {
             nextProducerID = next
         }
         if version >= Self.groupConfigsVersion { try readGroups(from: &reader) }
+        if version >= Self.movesVersion {
+            try readMoves(from: &reader)
+        } else if version >= Self.groupConfigsVersion, configuredGroups.isEmpty {
+            throw .malformed("the count of groups")
+        }
         try reader.finish()
     }
 
@@ -99,7 +113,6 @@ extension ClusterState {
             }
             configuredGroups.append(ConfiguredGroup(name: name, configs: configs))
         }
-        guard !configuredGroups.isEmpty else { throw .malformed("the count of groups") }
     }
 
     private mutating func readTopic(from reader: inout MetadataReader) throws(MetadataDecodingError) {

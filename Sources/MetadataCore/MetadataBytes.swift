@@ -22,6 +22,8 @@ enum MetadataBounds {
     static let rackBytes = 4_096
     static let groupNameBytes = 32_767
     static let groups = 1_000_000
+    static let moves = 100_000
+    static let removedNodes = 1_000
 }
 
 struct MetadataWriter {
@@ -56,12 +58,19 @@ struct MetadataWriter {
 
     mutating func node(_ value: NodeID) { varint(UInt64(value.rawValue)) }
 
+    mutating func nodes(_ value: [NodeID]) {
+        count(value.count)
+        for one in value { node(one) }
+    }
+
+    mutating func partition(_ value: PartitionID) {
+        id(value.topic)
+        varint(UInt64(value.index))
+    }
+
     mutating func placements(_ value: [PartitionPlacement]) {
         count(value.count)
-        for placement in value {
-            count(placement.replicas.count)
-            for replica in placement.replicas { node(replica) }
-        }
+        for placement in value { nodes(placement.replicas) }
     }
 
     mutating func configs(_ value: TopicConfigs) { overrides(value.overrides) }
@@ -183,14 +192,44 @@ struct MetadataReader {
         let partitions = try count(of: 1, max: MetadataBounds.partitions, "a count of partitions")
         var placements: [PartitionPlacement] = []
         placements.reserveCapacity(partitions)
-        for _ in 0..<partitions {
-            var replicas: [NodeID] = []
-            for _ in 0..<(try count(of: 1, max: MetadataBounds.replicas, "a count of replicas")) {
-                replicas.append(try node())
-            }
-            placements.append(PartitionPlacement(replicas: replicas))
-        }
+        for _ in 0..<partitions { placements.append(PartitionPlacement(replicas: try nodes())) }
         return placements
+    }
+
+    mutating func nodes() throws(MetadataDecodingError) -> [NodeID] {
+        let count = try count(of: 1, max: MetadataBounds.replicas, "a count of replicas")
+        var nodes: [NodeID] = []
+        nodes.reserveCapacity(count)
+        for _ in 0..<count { nodes.append(try node()) }
+        return nodes
+    }
+
+    mutating func partition() throws(MetadataDecodingError) -> PartitionID {
+        let topic = try topicID()
+        let index = try varint()
+        guard index < UInt64(MetadataBounds.partitions) else { throw .malformed("a partition's index") }
+        return PartitionID(topic: topic, index: Int32(index))
+    }
+
+    mutating func flag(_ part: String) throws(MetadataDecodingError) -> Bool {
+        switch try byte() {
+        case 0: return false
+        case 1: return true
+        default: throw .malformed(part)
+        }
+    }
+
+    mutating func moves() throws(MetadataDecodingError) -> [PartitionMove] {
+        // 18 bytes: a cancelled move.
+        let count = try count(of: 18, max: MetadataBounds.moves, "a count of moves")
+        var moves: [PartitionMove] = []
+        moves.reserveCapacity(count)
+        for _ in 0..<count {
+            let partition = try partition()
+            let target = try flag("a move") ? try nodes() : nil
+            moves.append(PartitionMove(partition: partition, target: target))
+        }
+        return moves
     }
 
     mutating func configs() throws(MetadataDecodingError) -> TopicConfigs {

@@ -20,6 +20,17 @@ public enum MetadataCommand: Hashable, Sendable {
     case changeGroupConfigs(String, [ConfigChange])
     /// Gives a node the next `ProducerIDBlock`.
     case allocateProducerIDs(ProducerIDClaim)
+    /// Wants partitions to be kept by other nodes, all of them or none.
+    case reassign([PartitionMove])
+    /// These are the partition's voters now, in force and committed: a move has come to its end.
+    case completeReassignment(PartitionID, [NodeID])
+    case setNodeState(NodeID, NodeState)
+    /// Takes a node that keeps nothing out of the cluster for good.
+    case removeNode(NodeID)
+    /// Has the controller even out replicas over the nodes, or stop doing so.
+    case setRebalancing(Bool)
+    /// Somebody wants a node to vote in the metadata group, or not to; `nil` takes that back.
+    case wishVoter(NodeID, VoterWish?)
 }
 
 /// A topic that is to be.
@@ -67,6 +78,12 @@ public enum MetadataChange: Hashable, Sendable {
     case topicConfigsAltered(Topic)
     case groupConfigsChanged(String, GroupConfigs)
     case producerIDsAllocated(ProducerIDBlock, for: ProducerIDClaim)
+    /// What these partitions' placements say has changed.
+    case placementsChanged([PartitionID])
+    case nodeStateChanged(NodeID, NodeState)
+    case nodeRemoved(NodeRegistration)
+    case rebalancingChanged(Bool)
+    case voterWished(NodeID, VoterWish?)
     /// The state said so already: a proposal came twice.
     case nothing
     /// The offset lies before the state's end: a log is being read again after a snapshot.
@@ -93,6 +110,13 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case tooManyConfigs
     /// All 2⁶³ have been given out.
     case producerIDsExhausted
+    case unknownPartition(PartitionID)
+    case noReassignmentInProgress(PartitionID)
+    /// Another move has begun since: these voters are not what is wanted now.
+    case votersNotWanted(PartitionID)
+    case nodeKeepsReplicas(NodeID, count: Int)
+    /// The node left for good, and this is the data directory it had.
+    case nodeWasRemoved(NodeID)
 
     public var description: String {
         switch self {
@@ -107,6 +131,12 @@ public enum MetadataRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .tooManyConfigs: "these are more configs than can be stored"
         case .partitionCountChanged(let now): "the topic has \(now) partitions by now"
         case .producerIDsExhausted: "there are no producer ids left"
+        case .unknownPartition(let partition): "there is no partition \(partition)"
+        case .noReassignmentInProgress(let partition): "no reassignment of \(partition) is in progress"
+        case .votersNotWanted(let partition): "\(partition) is to be kept by other nodes by now"
+        case .nodeKeepsReplicas(let node, let count): "node \(node.rawValue) still keeps \(count) replicas"
+        case .nodeWasRemoved(let node):
+            "node \(node.rawValue) was removed from the cluster; with a new data directory it may join again"
         }
     }
 }

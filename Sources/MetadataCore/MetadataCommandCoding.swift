@@ -14,6 +14,12 @@ extension MetadataCommand {
         case changeTopicConfigs = 17
         case changeGroupConfigs = 18
         case allocateProducerIDs = 16
+        case reassign = 19
+        case completeReassignment = 20
+        case setNodeState = 21
+        case removeNode = 22
+        case setRebalancing = 23
+        case wishVoter = 24
     }
 
     /// The value of the record that carries this command in the metadata log: version, kind, then the parts in order.
@@ -61,6 +67,32 @@ extension MetadataCommand {
             writer.byte(Kind.allocateProducerIDs.rawValue)
             writer.node(claim.node)
             writer.fixed(claim.nonce)
+        case .reassign(let moves):
+            writer.byte(Kind.reassign.rawValue)
+            writer.count(moves.count)
+            for move in moves {
+                writer.partition(move.partition)
+                writer.byte(move.target == nil ? 0 : 1)
+                if let target = move.target { writer.nodes(target) }
+            }
+        case .completeReassignment(let partition, let voters):
+            writer.byte(Kind.completeReassignment.rawValue)
+            writer.partition(partition)
+            writer.nodes(voters)
+        case .setNodeState(let node, let state):
+            writer.byte(Kind.setNodeState.rawValue)
+            writer.node(node)
+            writer.byte(state.rawValue)
+        case .removeNode(let node):
+            writer.byte(Kind.removeNode.rawValue)
+            writer.node(node)
+        case .setRebalancing(let isWanted):
+            writer.byte(Kind.setRebalancing.rawValue)
+            writer.byte(isWanted ? 1 : 0)
+        case .wishVoter(let node, let wish):
+            writer.byte(Kind.wishVoter.rawValue)
+            writer.node(node)
+            writer.byte(wish?.rawValue ?? 0)
         }
         return writer.bytes
     }
@@ -103,6 +135,24 @@ extension MetadataCommand {
             self = .changeGroupConfigs(try reader.groupName(), try reader.changes())
         case .allocateProducerIDs:
             self = .allocateProducerIDs(ProducerIDClaim(node: try reader.node(), nonce: try reader.fixed()))
+        case .reassign:
+            self = .reassign(try reader.moves())
+        case .completeReassignment:
+            self = .completeReassignment(try reader.partition(), try reader.nodes())
+        case .setNodeState:
+            let node = try reader.node()
+            guard let state = NodeState(rawValue: try reader.byte()) else { throw .malformed("a node's state") }
+            self = .setNodeState(node, state)
+        case .removeNode:
+            self = .removeNode(try reader.node())
+        case .setRebalancing:
+            self = .setRebalancing(try reader.flag("a wish for balance"))
+        case .wishVoter:
+            let node = try reader.node()
+            let raw = try reader.byte()
+            let wish = VoterWish(rawValue: raw)
+            guard wish != nil || raw == 0 else { throw .malformed("a wish for a voter") }
+            self = .wishVoter(node, wish)
         }
         try reader.finish()
     }

@@ -88,6 +88,7 @@ public struct TopicRefusal: Error, Hashable, Sendable, CustomStringConvertible {
         case invalidConfig
         case policyViolation
         case invalidRequest
+        case noReassignmentInProgress
     }
 
     public let kind: Kind

@@ -57,7 +57,7 @@ struct ReplicaPlacement {
         var led = [Int](repeating: 0, count: loads.count)
         var inRack = [Int](repeating: 0, count: rackSizes.count)
         for placement in existing {
-            for (rank, replica) in placement.replicas.enumerated() {
+            for (rank, replica) in placement.wanted.enumerated() {
                 let at = loads.firstPosition { $0.node >= replica }
                 guard at < loads.count, loads[at].node == replica else { continue }
                 inTopic[at] += 1

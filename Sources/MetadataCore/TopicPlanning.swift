@@ -100,12 +100,13 @@ private struct TopicPlanner {
 
     init(_ state: ClusterState, settings: TopicSettings, usable: [NodeID], expected: Int, seed: UInt64) {
         let alive = Set(usable)
-        var loads = state.nodes.map { node in
+        // A node that is being emptied is given nothing new.
+        var loads = state.nodes.filter { state.state(of: $0.id) == .active }.map { node in
             ReplicaPlacement.Load(node: node.id, rack: node.rack, isUsable: alive.contains(node.id))
         }
         for topic in state.allTopics {
             for partition in topic.partitions {
-                for (rank, replica) in partition.replicas.enumerated() {
+                for (rank, replica) in partition.wanted.enumerated() {
                     let at = loads.firstPosition { $0.node >= replica }
                     guard at < loads.count, loads[at].node == replica else { continue }
                     loads[at].replicas += 1
@@ -206,7 +207,7 @@ private struct TopicPlanner {
 
     private var defaultReplicationFactor: Int {
         let chosen = settings.defaultReplicationFactor
-        return chosen > 0 ? chosen : min(3, max(1, state.nodes.count, expected))
+        return chosen > 0 ? chosen : min(3, max(1, placement.loads.count, expected))
     }
 
     private func checkNodes(for replicas: Int) throws(TopicRefusal) {
@@ -215,10 +216,11 @@ private struct TopicPlanner {
                 .invalidReplicationFactor,
                 "a partition has at most \(ClusterState.replicationFactorMax) replicas, not \(replicas)")
         }
-        guard replicas <= state.nodes.count else {
+        let nodes = placement.loads.count
+        guard replicas <= nodes else {
             throw TopicRefusal(
                 .invalidReplicationFactor,
-                "\(replicas) replicas need as many nodes, and only \(state.nodes.count) have registered")
+                "\(replicas) replicas need as many nodes, and only \(nodes) have registered and stay")
         }
         guard usableCount > replicas / 2 else {
             throw TopicRefusal(

@@ -9,17 +9,21 @@ public import RaftCore
 //     frame    length u32 (of what follows) · kind u8 · body
 //     1 hello        version u16 · cluster u128 (0 = not known) · node u32 · directory u64 u64 · shard u32
 //                    · flags u8 (1 heartbeat lane, 2 fresh)
-//     2 hello reply  as hello · refusal u8 (0 = admitted)
+//     2 hello reply  as hello · refusal u8 (0 = admitted, 128 = as a guest)
 //     3 letters      letter…                      to the end of the frame
 //     4 leaders      (group · term varint · node varint)…
 //     5 forward      id u64 · kind u8 · bytes     to the end of the frame
 //     6 reply        id u64 · kind u8 · bytes
 //
-//     letter   group (topic u64 u64 · index u32) · message u8 (| 0x80: payload size varint and payload follow)
+//     letter   group (topic u64 u64 · index u32)
+//              · message u8 (| 0x80: payload size varint and payload follow; | 0x40: the message's last flag is set)
 //              · the message's fields as varints, in the order in which `RaftCore` declares them
+//     members  voters · outgoing · learners, each a count and ascending nodes
+
+//     Repair letters have a term like all others, 0, and then number · from · to, or number · outcome.
 
 /// The version of the letters described above. Nodes of other versions are refused.
-public let peerProtocolVersion: UInt16 = 1
+public let peerProtocolVersion: UInt16 = 2
 
 /// Which of two connections to a peer's shard this is: bulk must not delay heartbeats.
 public enum PeerLane: Hashable, Sendable { case bulk, heartbeat }
@@ -63,6 +67,8 @@ public struct HelloReply: Hashable, Sendable {
         /// The node was known with another data directory.
         case otherDirectory = 5
         case stopping = 6
+        /// The node was taken out of the cluster, with the data directory that it has.
+        case removed = 7
 
         public var description: String {
             switch self {
@@ -72,6 +78,7 @@ public struct HelloReply: Hashable, Sendable {
             case .unknownNode: "it does not know this node"
             case .otherDirectory: "it knows this node with another data directory"
             case .stopping: "it is stopping"
+            case .removed: "this node was removed from the cluster"
             }
         }
     }
@@ -80,10 +87,17 @@ public struct HelloReply: Hashable, Sendable {
     public var hello: Hello
     /// `nil` admits.
     public var refusal: Refusal?
+    /// Admits one that the cluster does not know yet: it may ask to be taken in, and nothing else.
+    public var isGuest: Bool
 
-    public init(_ hello: Hello, refusal: Refusal? = nil) {
+    /// The byte that admits a guest, where others say why they refuse.
+    static let guestCode: UInt8 = 0x80
+
+    public init(_ hello: Hello, refusal: Refusal? = nil, isGuest: Bool = false) {
+        precondition(refusal == nil || !isGuest, "who is refused is no guest")
         self.hello = hello
         self.refusal = refusal
+        self.isGuest = isGuest
     }
 }
 
@@ -187,5 +201,12 @@ enum MessageKind {
     static let heartbeatReply: UInt8 = 9
     static let snapshot: UInt8 = 10
     static let timeoutNow: UInt8 = 11
+    static let repairRequest: UInt8 = 32
+    static let repairAnswer: UInt8 = 33
     static let hasPayload: UInt8 = 0x80
+    /// `isRebuilding` of an answer, `isComplete` of a heartbeat.
+    static let isFlagged: UInt8 = 0x40
+    static let flagged: Set<UInt8> = [matched, rejected, heartbeat, heartbeatReply]
+    /// The most nodes in each of a group's lists.
+    static let maximumMembers = 1024
 }

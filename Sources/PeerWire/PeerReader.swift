@@ -141,6 +141,7 @@ struct PeerReader {
     mutating func helloReply() throws(PeerWireError) -> HelloReply {
         let hello = try hello()
         let code: UInt8 = try integer()
+        if code == HelloReply.guestCode { return HelloReply(hello, isGuest: true) }
         let refusal = HelloReply.Refusal(rawValue: code)
         guard code == 0 || refusal != nil else { throw .outOfRange(field: "a refusal") }
         return HelloReply(hello, refusal: refusal)
@@ -163,13 +164,19 @@ struct PeerReader {
             }
             size = announced
         }
-        let message = try message(kind & ~MessageKind.hasPayload)
+        let isFlagged = kind & MessageKind.isFlagged != 0
+        let message = try message(kind & ~(MessageKind.hasPayload | MessageKind.isFlagged), isFlagged: isFlagged)
         guard let payload = frame.readSlice(length: size) else { throw .truncated }
         return PeerLetter(group: group, message: message, payload: payload)
     }
 
-    private mutating func message(_ kind: UInt8) throws(PeerWireError) -> Message {
-        guard MessageKind.preVote...MessageKind.timeoutNow ~= kind else { throw .unknownMessage(kind) }
+    private mutating func message(_ kind: UInt8, isFlagged: Bool) throws(PeerWireError) -> Message {
+        let isKnown = MessageKind.preVote...MessageKind.timeoutNow ~= kind
+        guard isKnown || MessageKind.repairRequest...MessageKind.repairAnswer ~= kind else {
+            throw .unknownMessage(kind)
+        }
+        guard !isFlagged || MessageKind.flagged.contains(kind) else { throw .outOfRange(field: "a message's flag") }
+        if let letter = try repair(kind) { return .repair(letter) }
         let term = try term()
         switch kind {
         case MessageKind.preVote:
@@ -181,22 +188,66 @@ struct PeerReader {
             return .vote(Vote(term: term, last: try position(), isTransfer: try flag()))
         case MessageKind.voteReply: return .voteReply(term: term, granted: try flag())
         case MessageKind.append: return .append(try append(term))
-        case MessageKind.matched: return .appendReply(AppendReply(term: term, outcome: .matched(try index())))
+        case MessageKind.matched:
+            return .appendReply(
+                AppendReply(term: term, outcome: .matched(try index()), isRebuilding: isFlagged))
         case MessageKind.rejected:
             return .appendReply(
-                AppendReply(term: term, outcome: .rejected(prev: try position(), hint: try position())))
+                AppendReply(
+                    term: term, outcome: .rejected(prev: try position(), hint: try position()),
+                    isRebuilding: isFlagged))
         case MessageKind.heartbeat:
-            return .heartbeat(Heartbeat(term: term, commit: try index(), sequence: try varint()))
+            return .heartbeat(
+                Heartbeat(term: term, commit: try index(), sequence: try varint(), isComplete: isFlagged))
         case MessageKind.heartbeatReply:
             return .heartbeatReply(
-                HeartbeatReply(term: term, sequence: try varint(), held: try index(), matched: try index()))
+                HeartbeatReply(
+                    term: term, sequence: try varint(), held: try index(), matched: try index(),
+                    isRebuilding: isFlagged))
         case MessageKind.snapshot:
             let position = try position()
             let offset = try index()
             return .snapshot(
-                Snapshot(term: term, anchor: LogAnchor(position: position, offset: Offset(offset.rawValue))))
+                Snapshot(
+                    term: term, anchor: LogAnchor(position: position, offset: Offset(offset.rawValue)),
+                    members: try members()))
         default: return .timeoutNow(term: term)
         }
+    }
+
+    private mutating func members() throws(PeerWireError) -> RaftMembers {
+        let voters = try nodes()
+        guard !voters.isEmpty else { throw .outOfRange(field: "a number of voters") }
+        return RaftMembers(voters: voters, outgoing: try nodes(), learners: try nodes())
+    }
+
+    private mutating func nodes() throws(PeerWireError) -> [NodeID] {
+        let count = try varint()
+        guard count <= MessageKind.maximumMembers else { throw .outOfRange(field: "a number of nodes") }
+        guard count <= frame.readableBytes else { throw .truncated }
+        var nodes: [NodeID] = []
+        nodes.reserveCapacity(Int(count))
+        for _ in 0..<count {
+            let node = try node()
+            if let last = nodes.last, node <= last { throw .outOfRange(field: "a node's place") }
+            nodes.append(node)
+        }
+        return nodes
+    }
+
+    private mutating func repair(_ kind: UInt8) throws(PeerWireError) -> RepairLetter? {
+        guard kind == MessageKind.repairRequest || kind == MessageKind.repairAnswer else { return nil }
+        guard try term() == .zero else { throw .outOfRange(field: "a repair's term") }
+        let number = try varint()
+        guard kind == MessageKind.repairRequest else {
+            guard let code = UInt8(exactly: try varint()), let answer = RepairAnswer(rawValue: code) else {
+                throw .outOfRange(field: "a repair's answer")
+            }
+            return .answer(number: number, answer)
+        }
+        let (from, to) = (try index(), try index())
+        guard from < to else { throw .outOfRange(field: "a repair's range") }
+        return .request(number: number, range: from..<to)
     }
 
     private mutating func append(_ term: Term) throws(PeerWireError) -> Append {

@@ -58,7 +58,7 @@ public struct PeerWriter: Sendable {
     public mutating func add(_ reply: HelloReply) {
         begin(FrameKind.helloReply)
         write(reply.hello)
-        head.writeInteger(reply.refusal?.rawValue ?? 0)
+        head.writeInteger(reply.refusal?.rawValue ?? (reply.isGuest ? HelloReply.guestCode : 0))
         grow(by: 1)
         close()
     }
@@ -150,6 +150,18 @@ public struct PeerWriter: Sendable {
     }
 }
 
+extension Message {
+    /// The one flag that travels in the kind's own byte.
+    fileprivate var isFlagged: Bool {
+        switch self {
+        case .appendReply(let letter): letter.isRebuilding
+        case .heartbeat(let letter): letter.isComplete
+        case .heartbeatReply(let letter): letter.isRebuilding
+        default: false
+        }
+    }
+}
+
 extension ByteBuffer {
     mutating func write(_ group: PartitionID) {
         writeMultipleIntegers(group.topic.high, group.topic.low, UInt32(group.index))
@@ -178,7 +190,8 @@ extension ByteBuffer {
         writeInteger(UInt8(0))
         if payloadSize > 0 { writeVarint(UInt64(payloadSize)) }
         writeVarint(message.term)
-        let kind = writeFields(of: message)
+        var kind = writeFields(of: message)
+        if message.isFlagged { kind |= MessageKind.isFlagged }
         setInteger(kind | (payloadSize > 0 ? MessageKind.hasPayload : 0), at: kindAt)
     }
 
@@ -220,8 +233,21 @@ extension ByteBuffer {
         case .snapshot(let letter):
             writeVarint(letter.anchor.position)
             writeVarint(UInt64(letter.anchor.offset.rawValue))
+            for nodes in [letter.members.voters, letter.members.outgoing, letter.members.learners] {
+                writeVarint(UInt64(nodes.count))
+                for node in nodes { writeVarint(UInt64(node.rawValue)) }
+            }
             return MessageKind.snapshot
         case .timeoutNow: return MessageKind.timeoutNow
+        case .repair(.request(let number, let range)):
+            writeVarint(number)
+            writeVarint(range.lowerBound)
+            writeVarint(range.upperBound)
+            return MessageKind.repairRequest
+        case .repair(.answer(let number, let answer)):
+            writeVarint(number)
+            writeVarint(UInt64(answer.rawValue))
+            return MessageKind.repairAnswer
         }
     }
 

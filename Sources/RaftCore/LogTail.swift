@@ -2,7 +2,8 @@
 
 import LogModel
 
-/// What a group's member knows of its own log: where it begins and ends, and who wrote which part.
+/// What a group's member knows of its own log: where it begins and ends, who wrote which part, and which
+/// configurations it has put in force.
 ///
 ///     start ≤ durable ≤ end
 struct LogTail: Sendable {
@@ -10,12 +11,17 @@ struct LogTail: Sendable {
     private(set) var end: LogIndex
     private(set) var durable: LogIndex
     private(set) var terms: TermTable
+    private(set) var members: MembersHistory
 
-    init(_ view: RaftLogView) {
+    init(_ view: RaftLogView, founders: RaftMembers) {
         start = view.start
         end = view.end
         durable = min(max(view.durable, view.start.position.end), view.end)
         terms = view.terms
+        members = MembersHistory(base: view.membersAtStart ?? founders)
+        for entry in view.changes { members.append(entry) }
+        members.truncate(to: end)
+        members.dropPrefix(before: start.position.end)
         precondition(start.position.end <= end, "a log ends before it begins")
         terms.truncate(to: end)
         terms.dropPrefix(before: start.position.end)
@@ -23,8 +29,9 @@ struct LogTail: Sendable {
             end == start.position.end || term(endingAt: end) != nil, "a log that holds entries knows their terms")
     }
 
-    /// A log that begins and ends at `anchor`.
-    init(restartedAt anchor: LogAnchor) {
+    /// A log that begins and ends at `anchor`, where `members` are in force.
+    init(restartedAt anchor: LogAnchor, members: RaftMembers) {
+        self.members = MembersHistory(base: members)
         start = anchor
         end = anchor.position.end
         durable = end
@@ -60,10 +67,17 @@ struct LogTail: Sendable {
         end = newEnd
     }
 
+    /// Notes that the entry at `entry.slot`, which is there, says who belongs to the group.
+    mutating func note(_ entry: MembersEntry) {
+        precondition(entry.slot >= start.position.end && entry.slot < end, "a configuration is an entry of the log")
+        members.append(entry)
+    }
+
     /// Drops entries from `newEnd` on. The durable end falls with them before anything is answered (ra 39490978).
     mutating func truncate(to newEnd: LogIndex) {
         precondition(newEnd >= start.position.end, "a log cannot end before it begins")
         terms.truncate(to: newEnd)
+        members.truncate(to: newEnd)
         end = min(end, newEnd)
         durable = min(durable, newEnd)
     }
@@ -78,6 +92,7 @@ struct LogTail: Sendable {
         start = anchor
         terms.dropPrefix(before: anchor.position.end)
         terms.truncate(to: end)
+        members.dropPrefix(before: anchor.position.end)
         durable = max(durable, anchor.position.end)
     }
 

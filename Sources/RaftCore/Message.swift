@@ -31,6 +31,7 @@ public enum Message: Hashable, Sendable {
     case snapshot(Snapshot)
     /// The leader of `term` asks the receiver to stand at once (dissertation §3.10).
     case timeoutNow(term: Term)
+    case repair(RepairLetter)
 
     /// The sender's term; of a `preVote` the term it would stand for.
     public var term: Term {
@@ -45,6 +46,7 @@ public enum Message: Hashable, Sendable {
         case .heartbeatReply(let letter): letter.term
         case .snapshot(let letter): letter.term
         case .timeoutNow(let term): term
+        case .repair: .zero
         }
     }
 }
@@ -112,10 +114,13 @@ public struct AppendReply: Hashable, Sendable {
 
     public var term: Term
     public var outcome: Outcome
+    /// The sender's log was lost, and what it has promised before with it.
+    public var isRebuilding: Bool
 
-    public init(term: Term, outcome: Outcome) {
+    public init(term: Term, outcome: Outcome, isRebuilding: Bool = false) {
         self.term = term
         self.outcome = outcome
+        self.isRebuilding = isRebuilding
     }
 }
 
@@ -123,14 +128,17 @@ public struct Heartbeat: Hashable, Sendable {
     public var term: Term
     /// The smaller of the leader's commit index and what the receiver is known to hold (openraft 2bdfae5d).
     public var commit: LogIndex
-    /// The sender's clock in nanoseconds when it was sent. It comes back in the reply, which so proves that the
-    /// receiver lived *then*, however long the reply lay in a queue.
+    /// The sender's clock in nanoseconds when it was sent, and greater than that of every heartbeat before. It comes
+    /// back in the reply, which so proves that the receiver lived *then*, however long the reply lay in a queue.
     public var sequence: UInt64
+    /// The receiver, which is rebuilding its log, holds all that was ever committed.
+    public var isComplete: Bool
 
-    public init(term: Term, commit: LogIndex, sequence: UInt64) {
+    public init(term: Term, commit: LogIndex, sequence: UInt64, isComplete: Bool = false) {
         self.term = term
         self.commit = commit
         self.sequence = sequence
+        self.isComplete = isComplete
     }
 }
 
@@ -142,12 +150,17 @@ public struct HeartbeatReply: Hashable, Sendable {
     public var held: LogIndex
     /// As in `AppendReply.Outcome.matched`: makes good for a lost reply.
     public var matched: LogIndex
+    /// As in `AppendReply`.
+    public var isRebuilding: Bool
 
-    public init(term: Term, sequence: UInt64, held: LogIndex, matched: LogIndex) {
+    public init(
+        term: Term, sequence: UInt64, held: LogIndex, matched: LogIndex, isRebuilding: Bool = false
+    ) {
         self.term = term
         self.sequence = sequence
         self.held = held
         self.matched = matched
+        self.isRebuilding = isRebuilding
     }
 }
 
@@ -155,10 +168,13 @@ public struct HeartbeatReply: Hashable, Sendable {
 public struct Snapshot: Hashable, Sendable {
     public var term: Term
     public var anchor: LogAnchor
+    /// Who belongs to the group at the anchor, which is committed.
+    public var members: RaftMembers
 
-    public init(term: Term, anchor: LogAnchor) {
+    public init(term: Term, anchor: LogAnchor, members: RaftMembers) {
         self.term = term
         self.anchor = anchor
+        self.members = members
     }
 }
 

@@ -7,9 +7,11 @@ extension RaftNode {
     public enum Event: Sendable {
         /// The clock has reached `deadline`.
         case tick
-        case received(Message, from: NodeID)
-        /// Leader only: the caller appended entries of the current term up to `end` to its own log.
-        case proposed(end: LogIndex)
+        /// `changes` are the configurations among the entries that travelled beside an append, ascending.
+        case received(Message, from: NodeID, changes: [MembersEntry] = [])
+        /// Leader only: the caller appended entries of the current term up to `end` to its own log; the last of them
+        /// says `members`, where it was `Output.appendMembers` that asked for it.
+        case proposed(end: LogIndex, members: RaftMembers? = nil)
         /// The own disk holds everything below. Speaks of the entries that are there now: what completes for entries
         /// that were truncated meanwhile is dropped by storage.
         case durable(through: LogIndex)
@@ -21,6 +23,15 @@ extension RaftNode {
         case peerLost(NodeID)
         /// Leader only; ignored unless the target is a voter that has been heard lately.
         case transferLeadership(to: NodeID)
+        /// Leader only: asks for one step towards other members: other learners, or a joint configuration with other
+        /// voters, each of which is a learner now. Answered by `appendMembers`, or ignored where it may not be made
+        /// (`acceptsMembers`). The joint configuration is left without being asked to.
+        case changeMembers(RaftMembers)
+        /// Leader only: sends heartbeats at once. When `confirmedSequence` has reached what `lastSequence` is after
+        /// this, nobody else can have been elected before now.
+        case confirmLeadership
+        /// That the log is rebuilt is on disk: this member votes again.
+        case rebuilt
         /// The caller has dropped its log, restarted it at the anchor, and made that durable.
         case snapshotInstalled(LogAnchor)
         /// What came beside `installSnapshot` was damaged: nothing has changed, and the leader will send it again.
@@ -49,8 +60,15 @@ extension RaftNode {
         public var storeFrom: LogIndex?
         /// Append a leader-start marker of this term to the own log, then feed `.proposed`.
         public var appendLeaderStart: Term?
+        /// Append an entry that says these members to the own log, then feed `.proposed`. What is not done is asked for
+        /// once more later.
+        public var appendMembers: RaftMembers?
+        /// These members, who are not joint, are in force, and their entry is committed. A new leader says so again.
+        public var membersCommitted: RaftMembers?
+        /// All that was lost is there again: store that, and then feed `.rebuilt`. May be said more than once.
+        public var endRebuilding = false
         /// Restart the log at this anchor with the state that came beside the message, then feed `.snapshotInstalled`.
-        public var installSnapshot: LogAnchor?
+        public var installSnapshot: Snapshot?
         /// May leave at once, in parallel with any disk write.
         public var send: [Envelope] = []
         /// Promises about durable state: only after `persist`, this one or any earlier one still pending, is on disk.
@@ -72,6 +90,9 @@ extension RaftNode {
             truncate = nil
             storeFrom = nil
             appendLeaderStart = nil
+            appendMembers = nil
+            membersCommitted = nil
+            endRebuilding = false
             installSnapshot = nil
             send.removeAll(keepingCapacity: true)
             sendOncePersisted.removeAll(keepingCapacity: true)
@@ -107,5 +128,7 @@ extension RaftNode {
         public var next: LogIndex
         public var state: State
         public var lastHeard: Moment
+        /// It has lost its log with its disk, and does not hold all of it again yet.
+        public var isRebuilding: Bool
     }
 }

@@ -23,8 +23,22 @@ struct Progress: Sendable {
         var sentAt: Moment
     }
 
+    /// What the peer's acknowledgements are worth.
+    enum Memory: Hashable, Sendable {
+        /// Nothing was ever lost there, as far as is known.
+        case sound
+        /// Its log was lost: it may have promised others what it has forgotten. `since` is the newest heartbeat that
+        /// had been sent when it said so.
+        case lost(since: UInt64)
+        /// Its log was lost, but no later leader can have had its promise: a quorum of others has followed us since.
+        case vouchedFor
+    }
+
     let peer: NodeID
-    let isVoter: Bool
+    /// In which of the two halves of the configuration it votes.
+    var isVoter = false
+    var isOutgoing = false
+    var memory = Memory.sound
     var state: State
     /// The peer's disk holds our log below this.
     var match = LogIndex.zero
@@ -35,6 +49,8 @@ struct Progress: Sendable {
     private(set) var inflightBytes = ByteCount.zero
     /// When the peer last gave a sign of life in this term.
     var lastHeard: Moment
+    /// The largest sequence of a heartbeat that it has answered.
+    var answered: UInt64 = 0
     /// The largest `held` of its heartbeat replies since replication began, and when that was first heard.
     private(set) var held = LogIndex.zero
     private var heldSince: Moment
@@ -43,13 +59,18 @@ struct Progress: Sendable {
     /// How often in a row something seemed lost; each time doubles our patience.
     private var losses: UInt64 = 0
 
-    init(peer: NodeID, isVoter: Bool, probing prev: LogPosition, now: Moment) {
+    init(peer: NodeID, probing prev: LogPosition, now: Moment) {
         self.peer = peer
-        self.isVoter = isVoter
         state = .probing(prev: prev, askedAt: nil)
         next = prev.end
         lastHeard = now
         heldSince = now
+    }
+
+    /// Whether what it acknowledges counts.
+    var isTrusted: Bool {
+        if case .lost = memory { return false }
+        return true
     }
 
     mutating func probe(_ prev: LogPosition) {

@@ -45,45 +45,26 @@ public struct RaftLimits: Hashable, Sendable {
     }
 }
 
-/// Who belongs to a group.
-///
-/// Joint consensus will add the outgoing voters here.
-public struct RaftMembers: Hashable, Sendable {
-    /// Ascending, each once.
-    public let voters: [NodeID]
-    /// Ascending, each once, none of them a voter. They are sent everything and count for nothing.
-    public let learners: [NodeID]
-    /// In which order voters should stand when nobody leads; when empty, an order of each group's own.
-    public let preferred: [NodeID]
-
-    public init(voters: [NodeID], learners: [NodeID] = [], preferred: [NodeID] = []) {
-        self.preferred = preferred
-        self.voters = Self.unique(voters)
-        self.learners = Self.unique(learners).filter { !voters.contains($0) }
-    }
-
-    private static func unique(_ nodes: [NodeID]) -> [NodeID] {
-        var unique: [NodeID] = []
-        for node in nodes.sorted() where unique.last != node { unique.append(node) }
-        return unique
-    }
-
-    var quorum: Quorum { Quorum(of: voters.count) }
-}
-
 /// The log as storage recovered it.
 public struct RaftLogView: Sendable {
     public var start: LogAnchor
     public var end: LogIndex
     public var durable: LogIndex
     public var terms: TermTable
+    /// What is in force where the log begins; `nil` while that are the group's founders.
+    public var membersAtStart: RaftMembers?
+    /// The configurations that the log's own entries say, ascending.
+    public var changes: [MembersEntry]
 
     public init(
-        start: LogAnchor = .origin, end: LogIndex = .zero, durable: LogIndex = .zero, terms: TermTable = .init()
+        start: LogAnchor = .origin, end: LogIndex = .zero, durable: LogIndex = .zero, terms: TermTable = .init(),
+        membersAtStart: RaftMembers? = nil, changes: [MembersEntry] = []
     ) {
         self.start = start
         self.end = end
         self.durable = durable
         self.terms = terms
+        self.membersAtStart = membersAtStart
+        self.changes = changes
     }
 }

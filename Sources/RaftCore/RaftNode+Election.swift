@@ -13,7 +13,7 @@ extension RaftNode {
     /// The short timeout, for when no leader is known to be alive: by rank, then ever longer up to the full one.
     mutating func hastyDelay() -> UInt64 {
         let step = timing.reconnectDelay
-        let everyone = step * UInt64(max(members.voters.count, 1))
+        let everyone = step * UInt64(max(members.electors.count, 1))
         let growth = min(timing.electionTimeout, everyone << min(attempts, 16))
         let ranked = rankedDelay
         return attempts == 0 ? ranked : growth + ranked + random.below(max(growth / 2, step))
@@ -33,10 +33,10 @@ extension RaftNode {
     /// in each group, so that the groups of a node that died find different leaders.
     var rank: Int {
         if !members.preferred.isEmpty {
-            let candidates = members.preferred.filter { $0 != leader || $0 == id }
+            let candidates = members.preferred.filter { members.isElector($0) && ($0 != leader || $0 == id) }
             return candidates.firstIndex(of: id) ?? candidates.count
         }
-        let candidates = members.voters.filter { $0 != leader || $0 == id }
+        let candidates = members.electors.filter { $0 != leader || $0 == id }
         guard let place = candidates.firstIndex(of: id) else { return candidates.count }
         let mixed = SplitMix.mix(
             group.topic.high ^ SplitMix.mix(group.topic.low) ^ UInt64(UInt32(bitPattern: group.index)))
@@ -68,7 +68,7 @@ extension RaftNode {
     /// Somebody who could vote can be reached now: a group that nobody leads need not wait out its patience.
     mutating func leaderlessMetPeer(_ peer: NodeID) {
         let isIdle = role == .preCandidate || (role == .follower && hardState.vote == nil)
-        guard isIdle, leader == nil, members.voters.contains(peer) else { return }
+        guard isIdle, leader == nil, members.isElector(peer) else { return }
         electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: rankedDelay))
     }
 
@@ -76,7 +76,7 @@ extension RaftNode {
 
     /// Asks whether it could win, and stands at once where there is nobody to ask or the leader has asked it to.
     mutating func stand(isTransfer: Bool, into output: inout Output) {
-        guard isVoter, role != .leader, installing == nil else { return }
+        guard mayStand, role != .leader, installing == nil else { return }
         if isTransfer || isSoleVoter {
             becomeCandidate(isTransfer: isTransfer, into: &output)
         } else {
@@ -94,7 +94,7 @@ extension RaftNode {
         electionDeadline = now.advanced(byNanoseconds: hastyDelay())
         let question = PreVote(
             term: term.next, last: log.last, leaderLost: leaderLost, round: round)
-        for voter in members.voters where voter != id {
+        for voter in members.electors where voter != id {
             output.send.append(Envelope(to: voter, message: .preVote(question)))
         }
     }
@@ -113,7 +113,7 @@ extension RaftNode {
         // Not before our own vote is on disk: after a crash we might stand in this term once more with a shorter log,
         // and would then count votes that were given to the longer one.
         let vote = Vote(term: term, last: log.last, isTransfer: isTransfer)
-        for voter in members.voters where voter != id {
+        for voter in members.electors where voter != id {
             output.sendOncePersisted.append(Envelope(to: voter, message: .vote(vote)))
         }
     }
@@ -162,6 +162,7 @@ extension RaftNode {
         granted.removeAll(keepingCapacity: true)
         refused.removeAll(keepingCapacity: true)
         transfer = nil
+        pendingMembers = nil
     }
 
     /// Follows `sender`, which has spoken as this term's leader. False when that cannot be.
@@ -204,9 +205,9 @@ extension RaftNode {
             electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
             return
         }
-        guard role == .preCandidate, round == self.round, members.voters.contains(sender) else { return }
+        guard role == .preCandidate, round == self.round, members.isElector(sender) else { return }
         note(isGrant, of: sender)
-        if members.quorum.isReached(by: granted.count) { becomeCandidate(isTransfer: false, into: &output) }
+        if members.isQuorum(granted) { becomeCandidate(isTransfer: false, into: &output) }
     }
 
     mutating func answer(_ vote: Vote, from sender: NodeID, into output: inout Output) {
@@ -225,7 +226,7 @@ extension RaftNode {
     }
 
     mutating func voteReplied(granted isGrant: Bool, from sender: NodeID, into output: inout Output) {
-        guard role == .candidate, members.voters.contains(sender) else { return }
+        guard role == .candidate, members.isElector(sender) else { return }
         note(isGrant, of: sender)
         countVotes(into: &output)
     }
@@ -238,13 +239,19 @@ extension RaftNode {
         }
     }
 
+    /// Whoever's process may have ended may have lost what it promised, and be asked again by somebody else.
+    mutating func forgetVote(of peer: NodeID) {
+        if role == .candidate { granted.removeAll { $0 == peer } }
+    }
+
     /// Our own vote counts once it is on disk.
     mutating func countVotes(into output: inout Output) {
         precondition(role == .candidate, "only a candidate counts votes")
         if persisted == hardState { note(true, of: id) }
-        if members.quorum.isReached(by: granted.count) && granted.contains(id) {
+        // Ours must be on disk even where it does not count.
+        if members.isQuorum(granted) && granted.contains(id) {
             becomeLeader(into: &output)
-        } else if members.quorum.isOutOfReach(refusals: refused.count) {
+        } else if members.isOutOfReach(without: refused) {
             leaveOffice()
             attempts += 1
             electionDeadline = now.advanced(byNanoseconds: hastyDelay())
@@ -260,12 +267,7 @@ extension RaftNode {
         attempts = 0
         verified = log.end
         termStart = log.end
-        for voter in members.voters where voter != id {
-            peers.append(Progress(peer: voter, isVoter: true, probing: log.last, now: now))
-        }
-        for learner in members.learners where learner != id {
-            peers.append(Progress(peer: learner, isVoter: false, probing: log.last, now: now))
-        }
+        updatePeers()
         output.roleChange = .becameLeader(term)
         output.appendLeaderStart = term
         output.wantsAppend = true

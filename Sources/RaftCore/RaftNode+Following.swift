@@ -12,22 +12,27 @@ extension RaftNode {
     mutating func acknowledge(into output: inout Output) {
         guard let leader, leader != id, installing == nil else { return }
         acknowledged = matched
-        let reply = AppendReply(term: term, outcome: .matched(matched))
+        let reply = AppendReply(term: term, outcome: .matched(matched), isRebuilding: isRebuilding)
         output.sendOncePersisted.append(Envelope(to: leader, message: .appendReply(reply)))
     }
 
-    mutating func received(_ append: Append, from sender: NodeID, into output: inout Output) {
-        guard isWellFormed(append), follow(sender, into: &output), installing == nil else { return }
+    mutating func received(
+        _ append: Append, from sender: NodeID, changes: [MembersEntry], into output: inout Output
+    ) {
+        guard isWellFormed(append), changes.allSatisfy({ $0.slot >= append.prev.end && $0.end <= append.end }),
+            follow(sender, into: &output), installing == nil
+        else { return }
         guard holds(append.prev, into: &output) else {
             guard fault == nil else { return }
             let known = log.position(at: commit) ?? log.start.position
             let hint = log.lastPosition(compatibleWith: append.prev)
             let outcome = AppendReply.Outcome.rejected(prev: append.prev, hint: hint.end < known.end ? known : hint)
-            let reply = Message.appendReply(AppendReply(term: term, outcome: outcome))
+            let reply = Message.appendReply(
+                AppendReply(term: term, outcome: outcome, isRebuilding: isRebuilding))
             output.sendOncePersisted.append(Envelope(to: sender, message: reply))
             return
         }
-        take(append, into: &output)
+        take(append, changes: changes, into: &output)
         guard fault == nil else { return }
         // In this order: the log is cut and checked before the leader's commit index is believed (KAFKA-14704).
         commit = max(commit, min(append.commit, verified))
@@ -56,7 +61,8 @@ extension RaftNode {
     }
 
     /// Stores what is new of an append whose `prev` we hold. What agrees already is left alone (openraft 9540c904).
-    private mutating func take(_ append: Append, into output: inout Output) {
+    private mutating func take(_ append: Append, changes: [MembersEntry], into output: inout Output) {
+        let before = log.members.latestEnd
         if let conflict = firstConflict(with: append) {
             guard conflict >= commit, conflict >= verified else {
                 fail("the leader's log differs from ours at \(conflict), below \(max(commit, verified))", into: &output)
@@ -66,9 +72,12 @@ extension RaftNode {
             output.truncate = conflict
         }
         if append.end > log.end {
-            output.storeFrom = log.end
+            let from = log.end
+            output.storeFrom = from
             for run in append.runs where run.end > log.end { log.append(run.term, through: run.end) }
+            for entry in changes where entry.slot >= from { log.note(entry) }
         }
+        if !changes.isEmpty || log.members.latestEnd != before { takeUpMembers() }
         verified = max(verified, append.end)
     }
 
@@ -91,8 +100,10 @@ extension RaftNode {
         guard follow(sender, into: &output) else { return }
         if installing == nil { commit = max(commit, min(beat.commit, verified)) }
         let promised = persisted.term == term && installing == nil ? matched : .zero
-        let reply = HeartbeatReply(term: term, sequence: beat.sequence, held: verified, matched: promised)
+        let reply = HeartbeatReply(
+            term: term, sequence: beat.sequence, held: verified, matched: promised, isRebuilding: isRebuilding)
         output.send.append(Envelope(to: sender, message: .heartbeatReply(reply)))
+        if beat.isComplete, isRebuilding, installing == nil { output.endRebuilding = true }
     }
 
     // MARK: - Snapshots
@@ -103,8 +114,8 @@ extension RaftNode {
         // An older snapshot never replaces newer state (redpanda 9c024b2e3f).
         if position.end > commit {
             guard log.term(endingAt: position.end) == position.term else {
-                installing = snapshot.anchor
-                output.installSnapshot = snapshot.anchor
+                installing = snapshot
+                output.installSnapshot = snapshot
                 return
             }
             verified = max(verified, position.end)
@@ -114,13 +125,21 @@ extension RaftNode {
     }
 
     mutating func snapshotInstalled(_ anchor: LogAnchor, into output: inout Output) {
-        guard installing == anchor else { return }
+        guard let snapshot = installing, snapshot.anchor == anchor else { return }
         installing = nil
-        log = LogTail(restartedAt: anchor)
+        log = LogTail(restartedAt: anchor, members: snapshot.members)
+        takeUpMembers()
         commit = anchor.position.end
         verified = commit
         acknowledge(into: &output)
         electionDeadline = max(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
+    }
+
+    /// All that was lost is there again.
+    mutating func rebuilt() {
+        guard isRebuilding else { return }
+        isRebuilding = false
+        if role == .follower { electionDeadline = max(electionDeadline, now.advanced(byNanoseconds: hastyDelay())) }
     }
 
     mutating func logStartMoved(to anchor: LogAnchor) {

@@ -6,9 +6,12 @@ public import LogModel
 
 extension RaftNode {
     mutating func leaderTick(into output: inout Output) {
-        abandonLateTransfer()
-        guard now >= heartbeatDeadline else { return }
-        guard members.quorum.isReached(by: activeVoters(now: now)) else {
+        abandonLateTransfer(into: &output)
+        guard role == .leader, now >= heartbeatDeadline else { return }
+        // What was asked for and is not there was refused (etcd-raft bd3c759).
+        pendingMembers = nil
+        let span = timing.electionTimeout
+        guard isQuorum(where: { now.nanoseconds(since: $0.lastHeard) < span }) else {
             stepDown(into: &output)
             return
         }
@@ -22,18 +25,27 @@ extension RaftNode {
         heartbeatDeadline = Moment(nanoseconds: (beats + 1) * timing.heartbeatInterval)
     }
 
-    func sendHeartbeats(into output: inout Output) {
+    /// One for the next heartbeats: the clock's, but never one that was used.
+    mutating func nextSequence() -> UInt64 {
+        lastSequence = max(now.nanoseconds, lastSequence + 1)
+        return lastSequence
+    }
+
+    mutating func sendHeartbeats(into output: inout Output) {
+        let sequence = nextSequence()
         for peer in peers {
-            let beat = Heartbeat(term: term, commit: min(commit, peer.match), sequence: now.nanoseconds)
+            let beat = Heartbeat(
+                term: term, commit: min(commit, peer.match), sequence: sequence, isComplete: isComplete(peer))
             output.send.append(Envelope(to: peer.peer, message: .heartbeat(beat)))
         }
     }
 
-    mutating func proposed(end: LogIndex, into output: inout Output) {
+    mutating func proposed(end: LogIndex, members changed: RaftMembers?, into output: inout Output) {
         guard role == .leader, end > log.end else { return }
         log.append(term, through: end)
         verified = end
         output.wantsAppend = true
+        if let changed { proposedMembers(changed, into: &output) }
     }
 
     mutating func becameDurable(through index: LogIndex, into output: inout Output) {
@@ -45,24 +57,34 @@ extension RaftNode {
         }
     }
 
-    /// Commits what a majority of disks holds, ours included, provided that it is of our own term: an older entry
-    /// that a majority holds can still be replaced (paper §5.4.2, figure 8).
-    private mutating func advanceCommit(into output: inout Output) {
+    /// Commits what a quorum of disks holds, ours included where we vote, provided that it is of our own term: an
+    /// older entry that a majority holds can still be replaced (paper §5.4.2, figure 8).
+    mutating func advanceCommit(into output: inout Output) {
         precondition(role == .leader, "only a leader commits by counting")
-        reached.removeAll(keepingCapacity: true)
-        if isVoter { reached.append(log.durable) }
-        for peer in peers where peer.isVoter { reached.append(peer.match) }
-        let majority = min(members.quorum.commit(&reached), log.end)
+        let majority = min(matchOfQuorum(), log.end)
         guard majority > commit, majority > termStart else { return }
         commit = majority
         if eagerCommit { sendHeartbeats(into: &output) }
     }
 
-    private func place(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
+    private mutating func matchOfQuorum() -> LogIndex {
+        reached.removeAll(keepingCapacity: true)
+        if members.voters.contains(id) { reached.append(log.durable) }
+        for peer in peers where peer.isVoter { reached.append(peer.isTrusted ? peer.match : .zero) }
+        let incoming = Quorum(of: members.voters.count).commit(&reached)
+        guard members.isJoint else { return incoming }
+        reached.removeAll(keepingCapacity: true)
+        if members.outgoing.contains(id) { reached.append(log.durable) }
+        for peer in peers where peer.isOutgoing { reached.append(peer.isTrusted ? peer.match : .zero) }
+        return min(incoming, Quorum(of: members.outgoing.count).commit(&reached))
+    }
+
+    func place(of peer: NodeID) -> Int? { peers.firstIndex { $0.peer == peer } }
 
     mutating func received(_ reply: AppendReply, from sender: NodeID, into output: inout Output) {
         guard role == .leader, let place = place(of: sender) else { return }
         peers[place].lastHeard = now
+        judgeMemory(isRebuilding: reply.isRebuilding, at: place)
         switch reply.outcome {
         case .matched(let index): peerMatched(index, at: place, into: &output)
         case .rejected(let prev, let hint): peerRejected(prev, hint: hint, at: place)
@@ -82,7 +104,7 @@ extension RaftNode {
         }
         guard index > peers[place].match else { return }
         peers[place].matched(index)
-        if peers[place].isVoter { advanceCommit(into: &output) }
+        if peers[place].isVoter || peers[place].isOutgoing { advanceCommit(into: &output) }
         askTargetIfReady(into: &output)
     }
 
@@ -108,6 +130,8 @@ extension RaftNode {
     mutating func received(_ reply: HeartbeatReply, from sender: NodeID, into output: inout Output) {
         guard role == .leader, let place = place(of: sender) else { return }
         peers[place].lastHeard = max(peers[place].lastHeard, min(now, Moment(nanoseconds: reply.sequence)))
+        judgeMemory(isRebuilding: reply.isRebuilding, at: place)
+        if reply.sequence <= lastSequence { answered(reply.sequence, at: place, into: &output) }
         guard reply.held <= log.end else { return }
         peerMatched(reply.matched, at: place, into: &output)
         let patience = 2 * timing.heartbeatInterval
@@ -129,17 +153,25 @@ extension RaftNode {
     }
 
     mutating func peerConnected(_ peer: NodeID, into output: inout Output) {
-        guard role == .leader else { return leaderlessMetPeer(peer) }
+        guard role == .leader else {
+            forgetVote(of: peer)
+            return leaderlessMetPeer(peer)
+        }
         guard let place = place(of: peer) else { return }
+        peers[place].memory = .sound
         peers[place].forgiveLosses()
         probeFromMatch(at: place)
         output.wantsAppend = true
     }
 
     mutating func peerLost(_ peer: NodeID, into output: inout Output) {
-        guard role == .leader else { return followerLostPeer(peer) }
+        guard role == .leader else {
+            forgetVote(of: peer)
+            return followerLostPeer(peer)
+        }
         if transfer?.target == peer { transfer = nil }
         guard let place = place(of: peer) else { return }
+        peers[place].memory = .sound
         probeFromMatch(at: place)
     }
 
@@ -224,7 +256,7 @@ extension RaftNode {
         precondition(anchor.position.end <= commit, "a snapshot holds what is committed and nothing else")
         self.now = max(self.now, now)
         peers[place].state = .snapshot(sentAt: self.now)
-        return .snapshot(Snapshot(term: term, anchor: anchor))
+        return .snapshot(Snapshot(term: term, anchor: anchor, members: members(at: anchor.position.end)))
     }
 
     // MARK: - Views
@@ -245,14 +277,21 @@ extension RaftNode {
             case .replicating: .replicating
             case .snapshot: .snapshot
             }
-        return ProgressView(match: peer.match, next: peer.next, state: state, lastHeard: peer.lastHeard)
+        return ProgressView(
+            match: peer.match, next: peer.next, state: state, lastHeard: peer.lastHeard,
+            isRebuilding: peer.memory != .sound)
     }
 
-    /// Leader: how many voters have given a sign of life within an election timeout, itself included; else 0.
+    /// Leader: how many voters have given a sign of life within an election timeout, itself included; else 0. While
+    /// the members change, of the two halves the one with fewer counts.
     public func activeVoters(now: Moment) -> Int {
         guard role == .leader else { return 0 }
-        let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < timing.electionTimeout }
-        return heard + (isVoter ? 1 : 0)
+        let span = timing.electionTimeout
+        let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < span }
+        let incoming = heard + (members.voters.contains(id) ? 1 : 0)
+        guard members.isJoint else { return incoming }
+        let others = peers.count { $0.isOutgoing && now.nanoseconds(since: $0.lastHeard) < span }
+        return min(incoming, others + (members.outgoing.contains(id) ? 1 : 0))
     }
 
     /// Leader: whether a quorum has given a sign of life within three heartbeats.
@@ -261,7 +300,12 @@ extension RaftNode {
     public func isInCloseTouch(now: Moment) -> Bool {
         guard role == .leader else { return false }
         let span = 3 * timing.heartbeatInterval
-        let heard = peers.count { $0.isVoter && now.nanoseconds(since: $0.lastHeard) < span }
-        return members.quorum.isReached(by: heard + (isVoter ? 1 : 0))
+        return isQuorum { $0.isTrusted && now.nanoseconds(since: $0.lastHeard) < span }
     }
+
+    /// Leader: all other members, and those who are out and have not heard of it yet.
+    public var peerCount: Int { peers.count }
+
+    /// - Precondition: `place` is below `peerCount`.
+    public func peer(at place: Int) -> NodeID { peers[place].peer }
 }

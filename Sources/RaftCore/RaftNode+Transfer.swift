@@ -7,7 +7,8 @@ extension RaftNode {
     mutating func startTransfer(to target: NodeID, into output: inout Output) {
         guard role == .leader, target != id, transfer == nil, let peer = peers.first(where: { $0.peer == target })
         else { return }
-        guard peer.isVoter, now.nanoseconds(since: peer.lastHeard) < timing.electionTimeout else { return }
+        guard peer.isVoter, peer.memory == .sound, now.nanoseconds(since: peer.lastHeard) < timing.electionTimeout
+        else { return }
         // Nothing new is taken in meanwhile, so a target that has died must not hold the group up for long; one that
         // lives needs a few milliseconds.
         transfer = Transfer(target: target, deadline: now.advanced(byNanoseconds: timing.electionTimeout / 4))
@@ -24,9 +25,11 @@ extension RaftNode {
         output.send.append(Envelope(to: pending.target, message: .timeoutNow(term: term)))
     }
 
-    /// The target did not take over in time: we go on leading.
-    mutating func abandonLateTransfer() {
-        if let transfer, now >= transfer.deadline { self.transfer = nil }
+    /// The target did not take over in time: we go on leading, unless we do not belong to the group any more.
+    mutating func abandonLateTransfer(into output: inout Output) {
+        guard let transfer, now >= transfer.deadline else { return }
+        self.transfer = nil
+        if !members.isElector(id), membersAreCommitted { stepDown(into: &output) }
     }
 
     mutating func askedToStand(by sender: NodeID, into output: inout Output) {

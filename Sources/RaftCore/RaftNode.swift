@@ -29,6 +29,7 @@ public struct RaftNode: Sendable {
 
     public let id: NodeID
     public let group: PartitionID
+    /// Who belongs to the group by the newest entry of the log that says so, committed or not.
     public internal(set) var members: RaftMembers
     public let timing: RaftTiming
     public let limits: RaftLimits
@@ -53,7 +54,12 @@ public struct RaftNode: Sendable {
     /// The last match told to this term's leader.
     var acknowledged: LogIndex
     /// The snapshot the caller is installing. Until it is done the log does not change and we do not stand.
-    var installing: LogAnchor?
+    var installing: Snapshot?
+    /// The own log was lost, and what was promised with it. Until it is rebuilt this member stores and acknowledges,
+    /// which leaders judge for themselves, but neither votes nor stands.
+    public internal(set) var isRebuilding: Bool
+    /// Whether the founders are known to be in force although the log that might say otherwise is lost.
+    let knowsMembers: Bool
 
     var electionDeadline: Moment
     /// When the leader was last heard, if it was since it became our leader.
@@ -72,6 +78,10 @@ public struct RaftNode: Sendable {
     var termStart: LogIndex
     var heartbeatDeadline: Moment
     var transfer: Transfer?
+    /// Leader: the configuration that the caller was asked to append.
+    public internal(set) var pendingMembers: RaftMembers?
+    /// The sequence of the newest heartbeat sent; never twice the same.
+    public internal(set) var lastSequence: UInt64 = 0
     var reached: [LogIndex] = []
 
     var now: Moment
@@ -84,21 +94,28 @@ public struct RaftNode: Sendable {
     }
 
     /// - Parameters:
+    ///   - members: in force where the log begins, unless the log view says otherwise: the group's founders. Empty for
+    ///     a node that was told none.
+    ///   - isRebuilding: the log was lost.
+    ///   - knowsMembers: `members` are in force for certain, whatever was in the lost log.
     ///   - commit: known to be committed; at least the log's start.
     ///   - seed: of the lots that are drawn for timeouts.
     /// - Precondition: the log's start is not above its end, and `commit` lies between them.
     public init(
         id: NodeID, group: PartitionID, members: RaftMembers, timing: RaftTiming = RaftTiming(),
         limits: RaftLimits = RaftLimits(), restoring: HardState = HardState(), log view: RaftLogView = RaftLogView(),
-        commit: LogIndex = .zero, seed: UInt64, now: Moment, eagerCommit: Bool = false
+        commit: LogIndex = .zero, seed: UInt64, now: Moment, eagerCommit: Bool = false, isRebuilding: Bool = false,
+        knowsMembers: Bool = false
     ) {
         self.id = id
         self.group = group
-        self.members = members
         self.timing = timing
         self.limits = limits
         self.eagerCommit = eagerCommit
-        log = LogTail(view)
+        self.isRebuilding = isRebuilding
+        self.knowsMembers = knowsMembers
+        log = LogTail(view, founders: members)
+        self.members = log.members.latest.preferring(members.preferred)
         self.commit = max(commit, view.start.position.end)
         verified = self.commit
         acknowledged = .zero
@@ -121,11 +138,12 @@ public struct RaftNode: Sendable {
 
     public var term: Term { hardState.term }
     public var isLeader: Bool { role == .leader }
+    /// When the leader that is followed was last heard.
+    public var leaderLastHeard: Moment? { leaderHeardAt }
     /// The position of the last entry of the own log.
     public var lastEntry: LogPosition { log.last }
     public var durable: LogIndex { log.durable }
-    public var isVoter: Bool { members.voters.contains(id) }
-    var isSoleVoter: Bool { members.voters == [id] }
+    var isSoleVoter: Bool { members.electors == [id] }
 
     /// Leader: an entry of its own term is committed. Only then may a high watermark be shown (dissertation §6.4):
     /// what an earlier leader has shown may lie beyond the commit index known before.
@@ -138,7 +156,7 @@ public struct RaftNode: Sendable {
     public var deadline: Moment {
         if fault != nil { return .never }
         if role == .leader { return min(heartbeatDeadline, transfer?.deadline ?? .never) }
-        return isVoter && installing == nil ? electionDeadline : .never
+        return mayStand && installing == nil ? electionDeadline : .never
     }
 
     // MARK: - Events
@@ -150,17 +168,22 @@ public struct RaftNode: Sendable {
         let before = (hardState, commit, log.start.position.end)
         switch event {
         case .tick: tick(into: &output)
-        case .received(let message, let sender): receive(message, from: sender, into: &output)
-        case .proposed(let end): proposed(end: end, into: &output)
+        case .received(let message, let sender, let changes):
+            receive(message, from: sender, changes: changes, into: &output)
+        case .proposed(let end, let changed): proposed(end: end, members: changed, into: &output)
         case .durable(let index): becameDurable(through: index, into: &output)
         case .persisted(let state): becamePersisted(state, into: &output)
         case .peerConnected(let peer): peerConnected(peer, into: &output)
         case .peerLost(let peer): peerLost(peer, into: &output)
         case .transferLeadership(let target): startTransfer(to: target, into: &output)
+        case .changeMembers(let wanted): changeMembers(to: wanted, into: &output)
+        case .confirmLeadership: if role == .leader { sendHeartbeats(into: &output) }
+        case .rebuilt: rebuilt()
         case .snapshotInstalled(let anchor): snapshotInstalled(anchor, into: &output)
         case .snapshotRefused: installing = nil
         case .logStartMoved(let anchor): logStartMoved(to: anchor)
         }
+        settleMembers(committedBefore: before.1, into: &output)
         precondition(hardState.term >= before.0.term, "a term never goes back")
         precondition(
             hardState.term > before.0.term || before.0.vote == nil || hardState.vote == before.0.vote,
@@ -183,10 +206,15 @@ public struct RaftNode: Sendable {
         }
     }
 
-    private mutating func receive(_ message: Message, from sender: NodeID, into output: inout Output) {
+    private mutating func receive(
+        _ message: Message, from sender: NodeID, changes: [MembersEntry], into output: inout Output
+    ) {
         // A term that far ahead is no election but damage, or malice (reliability.md H28).
         guard sender != id, message.term.rawValue - term.rawValue <= 1_000_000 else { return }
         switch message {
+        case .preVote where isRebuilding && !votesWhileRebuilding, .vote where isRebuilding && !votesWhileRebuilding:
+            break
+        case .repair: break
         case .preVote(let question): answer(question, from: sender, into: &output)
         case .preVoteReply(let term, let granted, let round):
             preVoteReplied(term: term, granted: granted, round: round, from: sender, into: &output)
@@ -198,17 +226,19 @@ public struct RaftNode: Sendable {
             if message.term < term {
                 answerStale(message, from: sender, into: &output)
             } else {
-                receiveInTerm(message, from: sender, into: &output)
+                receiveInTerm(message, from: sender, changes: changes, into: &output)
             }
         }
     }
 
-    private mutating func receiveInTerm(_ message: Message, from sender: NodeID, into output: inout Output) {
+    private mutating func receiveInTerm(
+        _ message: Message, from sender: NodeID, changes: [MembersEntry], into output: inout Output
+    ) {
         switch message {
-        case .preVote, .preVoteReply: break
+        case .preVote, .preVoteReply, .repair: break
         case .vote(let vote): answer(vote, from: sender, into: &output)
         case .voteReply(_, let granted): voteReplied(granted: granted, from: sender, into: &output)
-        case .append(let append): received(append, from: sender, into: &output)
+        case .append(let append): received(append, from: sender, changes: changes, into: &output)
         case .appendReply(let reply): received(reply, from: sender, into: &output)
         case .heartbeat(let beat): received(beat, from: sender, into: &output)
         case .heartbeatReply(let reply): received(reply, from: sender, into: &output)
@@ -252,7 +282,9 @@ public struct RaftNode: Sendable {
         precondition(log.last.term <= hardState.term, "our log holds an entry of a term we do not know")
         precondition(role != .leader || leader == id, "a leader knows who leads")
         precondition(role != .candidate || hardState.vote == id, "a candidate votes for itself")
-        precondition(role == .follower || isVoter, "only a voter stands or leads")
+        precondition(role == .follower || role == .leader || mayStand, "only a voter stands")
+        precondition(members == log.members.latest, "the newest configuration is in force")
+        precondition(role == .leader || pendingMembers == nil, "only a leader changes the members")
         precondition(role == .leader || peers.isEmpty, "only a leader keeps track of others")
         precondition(role == .leader || transfer == nil, "only a leader hands over")
         precondition(role != .leader || verified == log.end, "a leader's log agrees with itself")

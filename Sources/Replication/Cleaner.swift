@@ -207,7 +207,7 @@ final class Cleaner<Environment: ShardEnvironment> {
             failing.insert(replica.id)
             shard.environment.report(.cleaningFailed(replica.id, reason: "\(error)"))
         } else {
-            replica.stop("the log could not be cleaned: \(error)")
+            replica.fail("the log could not be cleaned", error)
         }
     }
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Disk
+package import Disk
 import LogModel
 import LogStorage
+import NIOCore
 import RaftCore
+import RecordBatches
 
 /// A replica whose log was lost with its disk has forgotten what it acknowledged and for whom it voted. Were it to vote
 /// now, it could help a peer to win that lacks what the two of them were a majority for:
@@ -12,10 +14,15 @@ import RaftCore
 ///     b           1 2 3   ──▶  b's disk is replaced, a dies, and b and c elect c: 3 is lost
 ///     c           1 2
 ///
-/// So it follows, stores and answers like any other, but neither votes nor stands until its disk holds everything that
-/// a leader of the current term knows to be committed. That it is not so far yet must outlast a restart: a file beside
-/// the log's directory says it, made durable before the directory is.
-struct Rebuilding {
+/// So it follows and stores like any other, but neither votes nor stands until its leader says that its disk holds
+/// everything that was ever committed; its acknowledgements say that it is being rebuilt, and the leader counts them
+/// only once it is certain that no later leader can have had this replica's promise: see `RaftNode.judgeMemory`. That
+/// it is not so far yet must outlast a restart: a file beside the log's directory says it, made durable before the
+/// directory is.
+///
+/// A replica that was not there when the group was founded is taken for one that has lost its log: it may have been a
+/// member before, and then promised something.
+package struct Rebuilding {
     private let file: String
     private let parent: String
 
@@ -24,16 +31,83 @@ struct Rebuilding {
         parent = RealFileSystem.parent(of: directory)
     }
 
+    /// What the marker says, if there is one.
+    enum Claim: Hashable {
+        case none
+        /// Nothing is known of what was here.
+        case lost
+        /// Everything below was acknowledged. A log that was opened anew after its disk had failed, and still holds it,
+        /// has forgotten nothing.
+        case acknowledged(LogPosition)
+    }
+
     /// Whether the replica is being rebuilt, or begins to be: no log is there, where one should be.
-    func isUnderWay<Files: FileSystem>(
-        _ assignment: ReplicaAssignment, in files: Files
-    ) throws(DiskError) -> Bool {
-        if try files.exists(file) { return true }
-        guard assignment.mayHaveForgotten, try !files.exists(assignment.directory) else { return false }
-        let marker = try files.open(file, .createOrOpen)
-        try marker.synchronize()
+    func claim<Files: FileSystem>(
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files
+    ) throws(DiskError) -> Claim {
+        if try files.exists(file) { return try read(in: files) }
+        guard assignment.mayHaveForgotten || !assignment.founders.contains(node),
+            try !files.exists(assignment.directory)
+        else { return .none }
+        try begin(.lost, in: files)
+        return .lost
+    }
+
+    /// Makes the marker, durably. Two different claims together say no more than that something is lost.
+    func begin<Files: FileSystem>(_ claim: Claim, in files: Files) throws(DiskError) {
+        let earlier = try files.exists(file) ? try read(in: files) : nil
+        if earlier == nil || (earlier != .lost && earlier != claim) {
+            let temporary = file + ".new"
+            let marker = try files.open(temporary, .createOrOpen)
+            try marker.truncate(to: .zero)
+            if earlier == nil, case .acknowledged(let position) = claim {
+                let bytes = Self.encode(position)
+                try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in
+                    try marker.write([bytes], at: .zero)
+                }
+            }
+            try marker.synchronize()
+            try files.rename(temporary, to: file)
+        }
         try files.synchronizeDirectory(parent)
-        return true
+    }
+
+    /// Eight bytes of log index, four of term, four of CRC-32C, big-endian. An empty marker says that all is lost.
+    private static let size = 16
+
+    private static func encode(_ position: LogPosition) -> ByteBuffer {
+        var bytes = ByteBuffer()
+        bytes.writeInteger(position.end.rawValue)
+        bytes.writeInteger(position.term.rawValue)
+        bytes.writeInteger(bytes.withUnsafeReadableBytes { CRC32C.checksum($0) })
+        return bytes
+    }
+
+    private func read<Files: FileSystem>(in files: Files) throws(DiskError) -> Claim {
+        let marker = try files.open(file, .readOnly)
+        var bytes = ByteBuffer()
+        _ = try bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.size) { (space) throws(DiskError) in
+            try marker.read(into: UnsafeMutableRawBufferPointer(rebasing: space[..<Self.size]), at: .zero)
+        }
+        let end = bytes.readInteger(as: Int64.self)
+        let term = bytes.readInteger(as: Int32.self)
+        let crc = bytes.readInteger(as: UInt32.self)
+        guard let end, end >= 0, let term, term >= 0, let crc else { return .lost }
+        let position = LogPosition(term: Term(term), end: LogIndex(end))
+        var written = Self.encode(position)
+        written.moveReaderIndex(forwardBy: Self.size - 4)
+        return written.readInteger(as: UInt32.self) == crc ? .acknowledged(position) : .lost
+    }
+
+    /// Gives up the log in `directory`, which is of no use by itself: from the next start on it is lost, and is fetched
+    /// from the peers. Durable when it returns; may be done again after a crash in the middle.
+    package static func discard<Files: FileSystem>(_ directory: String, in files: Files) throws(DiskError) {
+        let rebuilding = Rebuilding(directory)
+        let marker = try files.open(rebuilding.file, .createOrOpen)
+        try marker.synchronize()
+        try files.synchronizeDirectory(rebuilding.parent)
+        try files.removeTree(directory)
+        try files.synchronizeDirectory(rebuilding.parent)
     }
 
     func end<Files: FileSystem>(in files: Files) throws(DiskError) {
@@ -43,26 +117,35 @@ struct Rebuilding {
     }
 }
 
-extension Replica {
-    /// Whether a letter must not go out, or come in: a replica that is being rebuilt does not vote, and one that is
-    /// being stopped does not stand.
-    ///
-    /// Of two voters the other one has everything that was ever committed, so it may be voted for.
-    func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        guard isRebuilding || shard.isStopping else { return false }
-        switch message {
-        case .preVote, .vote: return isOwn || (isRebuilding && raft.members.voters.count > 2)
-        case .timeoutNow: return !isOwn
-        default: return false
+extension PartitionLog {
+    /// The end of what is on stable storage, and the term of the entry before it.
+    var durablePosition: LogPosition {
+        guard durable > start.position.end, let term = terms.term(at: durable.advanced(by: -1)) else {
+            return start.position
         }
+        return LogPosition(term: term, end: durable)
     }
 
-    /// Ends the rebuilding once the disk holds everything committed up to an entry of the leader's own term: an
-    /// earlier leader's commits all lie below it (raft paper §5.4).
-    func endRebuildingIfCaughtUp() {
-        guard isRebuilding, !endsRebuilding, raft.leader != shard.settings.node, isInformed else { return }
-        guard log.durable >= raft.commit else { return }
-        endRebuilding()
+    /// Whether everything is here that a log which ended at `position` held: the same term at the same place.
+    func holds(_ position: LogPosition) -> Bool {
+        guard position.end > start.position.end else { return true }
+        return position.end <= end && terms.term(at: position.end.advanced(by: -1)) == position.term
+    }
+}
+
+extension Replica {
+    /// Whether this replica has no vote yet because its log was lost.
+    public var isRebuilding: Bool { raft.isRebuilding }
+
+    /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand, and one with a bad
+    /// disk or damaged data does not because it is asked to.
+    func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
+        if isDamaged, isWithheldForDamage(message, isOwn: isOwn) { return true }
+        switch message {
+        case .preVote, .vote: return isOwn && shard.isStopping
+        case .timeoutNow: return !isOwn && (shard.isStopping || !health.isFitToLead)
+        default: return false
+        }
     }
 
     /// Whether a leader is known, and all that was committed before its term is known to be.
@@ -73,7 +156,8 @@ extension Replica {
         return term == raft.term
     }
 
-    /// To be called when it is known that nothing can have been forgotten, as in a cluster that has not formed yet.
+    /// To be called when the leader says that nothing is missing any more, or it is known that nothing can have been
+    /// forgotten, as in a cluster that has not formed yet.
     public func endRebuilding() {
         guard isRebuilding, !endsRebuilding else { return }
         endsRebuilding = true
@@ -85,10 +169,10 @@ extension Replica {
             self.endsRebuilding = false
             switch result {
             case .success:
-                self.isRebuilding = false
+                self.step(.rebuilt)
                 self.shard.environment.report(.rebuilt(self.id))
             case .failure(let error):
-                self.stop("that the log is rebuilt could not be stored: \(error)")
+                self.fail("that the log is rebuilt could not be stored", error)
             }
         }
     }

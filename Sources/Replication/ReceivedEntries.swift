@@ -11,6 +11,8 @@ struct ReceivedEntries {
     let bytes: ByteBuffer
     let start: LogIndex
     let heads: [EntryHead]
+    /// What the markers among them say of who belongs to the group.
+    let changes: [MembersEntry]
 
     enum Flaw: Error, CustomStringConvertible {
         case damaged(BatchError)
@@ -29,11 +31,13 @@ struct ReceivedEntries {
         self.bytes = bytes
         self.start = .zero
         self.heads = []
+        self.changes = []
     }
 
     /// Every entry's checksum and place is checked here: a peer's mistake must not reach the disk (reliability H28).
     init(_ bytes: ByteBuffer, of append: Append) throws(Flaw) {
         var heads: [EntryHead] = []
+        var changes: [MembersEntry] = []
         var at = append.prev.end
         var position = bytes.readerIndex
         var run = 0
@@ -54,6 +58,9 @@ struct ReceivedEntries {
                 throw .mismatch("the entry at \(at) has offset \(head.baseOffset) where \(next ?? .zero) follows")
             }
             next = head.nextOffset
+            if head.kind == .membership {
+                changes.append(MembersEntry(slot: at, members: try Self.members(in: bytes, at: position)))
+            }
             at = at.advanced(by: head.slots)
             guard at <= append.runs[run].end else { throw .mismatch("the entries are longer than announced") }
             if at == append.runs[run].end { run += 1 }
@@ -64,6 +71,14 @@ struct ReceivedEntries {
         self.bytes = bytes
         self.start = append.prev.end
         self.heads = heads
+        self.changes = changes
+    }
+
+    private static func members(in bytes: ByteBuffer, at position: Int) throws(Flaw) -> RaftMembers {
+        guard let payload = try? MarkerEntry.payload(of: bytes, at: position),
+            let members = MembershipPayload.decode(payload)
+        else { throw .mismatch("who belongs to the group cannot be read") }
+        return members
     }
 
     /// The entries that start at or after `index`; `nil` when `index` is inside one that is no hole. Of a hole the rest

@@ -28,7 +28,7 @@ extension Replica {
                 for bytes in slice.bytes { try apply(bytes, below: end, to: state) }
             }
         } catch {
-            stop("the committed log could not be applied: \(error)")
+            fail("the committed log could not be applied", error)
         }
     }
 
@@ -66,7 +66,7 @@ extension Replica {
             guard let anchor = moved else { return }
             step(.logStartMoved(anchor))
         } catch {
-            stop("old segments could not be removed: \(error)")
+            fail("old segments could not be removed", error)
         }
     }
 }

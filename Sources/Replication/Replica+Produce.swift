@@ -28,7 +28,16 @@ extension Replica {
         _ batch: ByteBuffer, head: EntryHead, acknowledgement: Acknowledgement, stampsTime: Bool, deadline: Moment,
         completion: @escaping (ProduceOutcome) -> Void
     ) {
-        guard stopped == nil else { return completion(.failed(.storageFailed)) }
+        guard health.takesRecords else { return completion(.failed(.storageFailed)) }
+        place(
+            batch, head: head, acknowledgement: acknowledgement, stampsTime: stampsTime, deadline: deadline,
+            completion: completion)
+    }
+
+    private func place(
+        _ batch: ByteBuffer, head: EntryHead, acknowledgement: Acknowledgement, stampsTime: Bool, deadline: Moment,
+        completion: @escaping (ProduceOutcome) -> Void
+    ) {
         guard raft.isLeader, raft.acceptsProposals, !shard.isClosed else { return completion(.failed(.notLeader)) }
         if case .all(let minimum) = acknowledgement, raft.activeVoters(now: shard.environment.now) < minimum {
             return completion(.failed(.notEnoughReplicas))
@@ -80,7 +89,9 @@ extension Replica {
         else {
             preconditionFailure("our own records make a valid batch")
         }
-        produce(
+        // The reserve of a full disk is there for them; what has found no room at all waits in memory, and is enough.
+        guard stopped == nil, !lacksRoom else { return completion(.failed(.storageFailed)) }
+        place(
             batch, head: head, acknowledgement: .all(minimumInSync: 1), stampsTime: false,
             deadline: Moment(nanoseconds: .max), completion: completion)
     }

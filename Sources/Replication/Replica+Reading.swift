@@ -20,7 +20,7 @@ extension Replica {
     /// - Complexity: O(*n*²) in replicas of the partition
     public func peersCaughtUp(beyond offset: Offset) -> [(node: NodeID, match: LogIndex)] {
         let index = log.index(of: offset)
-        return assignment.replicas.compactMap { node in
+        return raft.members.all.compactMap { node in
             guard raft.isCaughtUp(node), let progress = raft.progress(of: node), progress.match >= index else {
                 return nil
             }

@@ -8,8 +8,12 @@ import RaftCore
 extension Replica {
     /// Sends every peer what it is due, as far as its window reaches.
     func replicate() {
-        for peer in raft.members.voters where peer != shard.settings.node { replicate(to: peer) }
-        for peer in raft.members.learners where peer != shard.settings.node { replicate(to: peer) }
+        askForConfirmation()
+        var place = 0
+        while place < raft.peerCount {
+            replicate(to: raft.peer(at: place))
+            place += 1
+        }
     }
 
     private func replicate(to peer: NodeID) {
@@ -24,7 +28,9 @@ extension Replica {
                         slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size,
                         to: peer)
                 } catch {
-                    stop("the log could not be read for \(peer): \(error)")
+                    fail("the log could not be read for \(peer)", error)
+                    // What is damaged is sent once it has been repaired.
+                    return
                 }
             case .snapshot:
                 sendSnapshot(to: peer)

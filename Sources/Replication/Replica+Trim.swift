@@ -93,7 +93,7 @@ extension Replica {
             step(.logStartMoved(anchor))
             shard.environment.report(.retention(id, start: anchor))
         } catch {
-            stop("old segments could not be removed: \(error)")
+            fail("old segments could not be removed", error)
         }
     }
 }

@@ -18,11 +18,11 @@ public final class Replica<Environment: ShardEnvironment> {
     unowned let shard: Shard<Environment>
     let state: (any ReplicatedState)?
 
+    /// What can be relied upon of this copy and of the disk below it.
+    public internal(set) var health = ReplicaHealth.sound
     /// Why this replica has stopped, when it has. A stopped replica neither votes, stores nor serves.
-    public internal(set) var stopped: String?
+    public var stopped: String? { health.stopReason }
 
-    /// Whether this replica has no vote yet because its log was lost: see `Rebuilding`.
-    public internal(set) var isRebuilding: Bool
     var endsRebuilding = false
     /// Since when this replica leads, while it does.
     var leadsSince: Moment?
@@ -35,13 +35,25 @@ public final class Replica<Environment: ShardEnvironment> {
     /// Produces that wait for their commit, in log order.
     var waitingProduces = WaitingProduces()
     var watchers: [CommitWatcher] = []
+    /// In the order in which they have asked.
+    var waitingConfirmations: [WaitingConfirmation] = []
+    var drive = MembershipDrive()
+    /// Who should belong to the group.
+    public private(set) var wantedMembers: WantedMembers
     /// Deletes of records that wait for their commit, in log order.
     var waitingTrims: [WaitingTrim] = []
     /// Committed trims may have hidden whole segments.
     var hidesSegments = false
     /// Compaction has a job under way in this log's directory.
     var isBeingCleaned = false
-    var syncInFlight = false
+    /// The sync that is under way: since when, and what it will have made durable at most.
+    var syncUnderWay: (began: Moment, target: LogIndex)?
+    /// The disk had no room for the end of the log, which waits in memory.
+    var lacksRoom = false
+    var lastOffer: LeadershipOffer?
+    /// How many checks and repairs have one.
+    var inspections = 0
+    var damageState = DamageState()
     var isMarkedDirty = false
     var isMarkedForReplication = false
     /// Everything below has been handed to `state`.
@@ -54,21 +66,26 @@ public final class Replica<Environment: ShardEnvironment> {
         isRebuilding: Bool, state: (any ReplicatedState)?, shard: Shard<Environment>
     ) {
         self.assignment = assignment
-        self.isRebuilding = isRebuilding
+        wantedMembers = WantedMembers(voters: assignment.replicas, learners: assignment.learners)
         self.log = log
         self.shard = shard
         self.state = state
         let start = log.start.position.end
         self.applied = start
-        let voters = assignment.replicas.sorted()
+        let logged = LoggedMembership(of: log)
+        let isCertain = isRebuilding && assignment.knowsMembers
         self.raft = RaftNode(
             id: shard.settings.node, group: assignment.partition,
             members: RaftMembers(
-                voters: voters, learners: assignment.learners.sorted(), preferred: assignment.replicas),
+                voters: isCertain ? assignment.replicas : assignment.founders, preferred: assignment.replicas),
             timing: shard.settings.timing, limits: shard.settings.limits, restoring: hardState,
-            log: RaftLogView(start: log.start, end: log.end, durable: log.durable, terms: log.terms),
+            log: RaftLogView(
+                start: log.start, end: log.end, durable: log.durable, terms: log.terms, membersAtStart: logged?.atStart,
+                changes: logged?.changes ?? []),
             commit: start, seed: shard.settings.seed ^ UInt64(bitPattern: Int64(assignment.partition.hashForSeed)),
-            now: shard.environment.now, eagerCommit: state != nil)
+            now: shard.environment.now, eagerCommit: state != nil, isRebuilding: isRebuilding,
+            knowsMembers: isCertain)
+        if logged == nil { health = .halted(reason: "who belongs to the group cannot be read from the log") }
     }
 
     public var id: PartitionID { assignment.partition }
@@ -88,13 +105,20 @@ public final class Replica<Environment: ShardEnvironment> {
     /// The first offset that may be read: what lies before was deleted, by retention or by request.
     public var logStart: Offset { log.firstOffset }
 
-    /// Keeps the log by other rules from now on: its limits and its policy, as the topic's configs say them.
+    /// Keeps the log by other rules from now on, its limits and its policy, as the topic's configs say them, and with
+    /// others: where this replica leads, it sees to it that the wanted replicas become the members.
     ///
-    /// - Precondition: the rules are for this partition. Where it is kept, and with whom, does not change.
+    /// - Precondition: the rules are for this partition. Where in the node it is kept does not change.
     public func adopt(_ rules: ReplicaAssignment) {
         precondition(rules.partition == id, "rules are adopted by the partition they are for")
         assignment.limits = rules.limits
         assignment.policy = rules.policy
+        assignment.replicas = rules.replicas
+        assignment.learners = rules.learners
+        assignment.isSettled = rules.isSettled
+        raft.prefer(rules.replicas)
+        wantedMembers = WantedMembers(voters: rules.replicas, learners: rules.learners)
+        driveMembers()
         log.limits = rules.limits
     }
 
@@ -108,7 +132,7 @@ public final class Replica<Environment: ShardEnvironment> {
         let work = output
         shard.environment.wake(at: raft.deadline)
         perform(work, entries: entries)
-        if isRebuilding { endRebuildingIfCaughtUp() }
+        if !waitingConfirmations.isEmpty { answerConfirmations() }
     }
 
     private func perform(_ work: RaftNode.Output, entries: ReceivedEntries?) {
@@ -124,8 +148,7 @@ public final class Replica<Environment: ShardEnvironment> {
             }
             if let from = work.storeFrom, let entries { store(entries, from: from) }
         } catch {
-            stop("the log could not be written: \(error)")
-            return
+            return fail("the log could not be written", error)
         }
         for envelope in work.send { post(envelope) }
         if unpersisted == nil {
@@ -135,10 +158,13 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         if let fault = work.fault { return stop(fault) }
         if work.wantsAppend { shard.markForReplication(self) }
-        if let anchor = work.installSnapshot { install(at: anchor, bytes: entries?.bytes) }
+        if let snapshot = work.installSnapshot { install(snapshot, bytes: entries?.bytes) }
         if let change = work.roleChange { roleChanged(change) }
         if work.committed != nil { commitMoved() }
         if work.appendLeaderStart != nil { append(.leaderStart) }
+        if let members = work.membersCommitted { membersSettled(members) }
+        if let members = work.appendMembers { appendMembers(members) }
+        if work.endRebuilding { endRebuilding() }
     }
 
     private func post(_ envelope: Envelope) {
@@ -158,7 +184,7 @@ public final class Replica<Environment: ShardEnvironment> {
     }
 
     /// Appends a marker as this term's leader.
-    func append(_ kind: EntryKind, payload: ByteBuffer = ByteBuffer()) {
+    func append(_ kind: EntryKind, payload: ByteBuffer = ByteBuffer(), members: RaftMembers? = nil) {
         let marker = MarkerEntry.encode(
             kind: kind, term: raft.term, nextOffset: log.endOffset, timestamp: shard.environment.wallClock,
             payload: payload)
@@ -167,7 +193,7 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         log.append(marker, heads: [head])
         shard.markDirty(self)
-        step(.proposed(end: log.end))
+        step(.proposed(end: log.end, members: members))
     }
 
     private func roleChanged(_ change: RaftNode.RoleChange) {
@@ -181,6 +207,8 @@ public final class Replica<Environment: ShardEnvironment> {
             shard.environment.report(.steppedDown(id, term))
             awaitFateOfProduces()
             failWaitingTrims(.notLeader)
+            failConfirmations()
+            drive = MembershipDrive()
             state?.leadershipChanged(isLeader: false, term: term)
             notifyWatchers()
         case .leaderChanged:
@@ -207,26 +235,31 @@ public final class Replica<Environment: ShardEnvironment> {
         guard stopped == nil else { return }
         do throws(LogError) {
             try log.writeOut()
+            lacksRoom = false
         } catch {
-            stop("the log could not be written: \(error)")
-            return
+            guard error.isOutOfSpace else { return fail("the log could not be written", error) }
+            // What has found no room was cut off again, and waits in memory.
+            lacksRoom = true
+            shard.ranOutOfRoom()
         }
         if hidesSegments { removeHiddenSegments() }
-        guard stopped == nil, !syncInFlight, let ticket = log.beginSync() else { return }
-        syncInFlight = true
+        guard stopped == nil, syncUnderWay == nil, let ticket = log.beginSync() else { return }
+        syncUnderWay = (shard.environment.now, log.end)
         shard.environment.submit({ ticket.run() }) { result in self.synced(ticket, result) }
     }
 
     private func synced(_ ticket: SyncTicket<Environment.Files>, _ result: Result<Void, DiskError>) {
-        syncInFlight = false
+        let sync = syncUnderWay
+        syncUnderWay = nil
         retireIfIdle()
         guard stopped == nil, !shard.isClosed else { return }
         do throws(LogError) {
             let durable = try log.completeSync(ticket, result)
-            if log.isDirty { shard.markDirty(self) }
+            if log.isDirty, !lacksRoom { shard.markDirty(self) }
+            if let sync { shard.noteSync(since: sync.began, wasOvertaken: durable <= raft.commit) }
             step(.durable(through: durable))
         } catch {
-            stop("the disk refused to keep the log: \(error)")
+            fail("the disk refused to keep the log", error)
         }
     }
 
@@ -237,26 +270,12 @@ public final class Replica<Environment: ShardEnvironment> {
         retirement()
     }
 
-    var isBusyOnDisk: Bool { syncInFlight || isBeingCleaned }
-
-    /// Ends this replica's part in its group for good: it says nothing more to anybody.
-    ///
-    /// A failed fsync is never retried and believed (Rebello et al., USENIX ATC 2020), so there is no way back but to
-    /// restart the node, which re-reads and checks the log.
-    public func stop(_ reason: String) {
-        guard stopped == nil else { return }
-        stopped = reason
-        heldLetters.removeAll()
-        failWaitingProduces(.storageFailed)
-        failWaitingTrims(.storageFailed)
-        notifyWatchers()
-        shard.environment.report(.stopped(id, reason: reason))
-        shard.environment.learned(Leadership(partition: id, term: raft.term, leader: nil))
-    }
+    var isBusyOnDisk: Bool { syncUnderWay != nil || isBeingCleaned || inspections > 0 }
 
     // MARK: - Snapshots
 
-    private func install(at anchor: LogAnchor, bytes: ByteBuffer?) {
+    private func install(_ snapshot: Snapshot, bytes: ByteBuffer?) {
+        let anchor = snapshot.anchor
         // The first version sent nothing beside the snapshot of a plain partition.
         let producers = state == nil ? bytes.flatMap { $0.readableBytes > 0 ? $0 : nil } : nil
         if let producers, !log.canAdoptProducers(producers, at: anchor) {
@@ -266,15 +285,15 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
-            try log.restart(at: anchor)
+            let membership = MembershipPayload.encode(snapshot.members)
+            try log.restart(at: anchor, membership: Array(membership.readableBytesView))
             failWaitingProduces(.timedOut)
             if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {
             shard.environment.report(.badLetter(id, from: raft.leader ?? shard.settings.node, reason: "\(damage)"))
             return step(.snapshotRefused)
         } catch {
-            stop("the leader's snapshot could not be installed: \(error)")
-            return
+            return fail("the leader's snapshot could not be installed", error)
         }
         applied = anchor.position.end
         shard.environment.report(.restarted(id, at: anchor))

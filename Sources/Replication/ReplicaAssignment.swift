@@ -7,10 +7,16 @@ public import RaftCore
 /// What a node is told to keep: one partition, with whom, and by which rules.
 public struct ReplicaAssignment: Sendable {
     public var partition: PartitionID
-    /// The preferred leader first.
+    /// The replicas that the partition was created with: who votes while its log does not say otherwise. Empty on a
+    /// node that was told none, which then never stands, and learns from the leader who does.
+    public var founders: [NodeID]
+    /// Who should vote, the preferred leader first: the leader sees to it. Empty for no wish, which keeps the members
+    /// in force.
     public var replicas: [NodeID]
-    /// Nodes that follow without a vote.
+    /// Who should follow without a vote.
     public var learners: [NodeID]
+    /// The metadata knows of no move under way, and so `replicas` are the members in force.
+    public var isSettled: Bool
     /// Where the log lives.
     public var directory: String
     public var limits: LogLimits
@@ -19,10 +25,12 @@ public struct ReplicaAssignment: Sendable {
     public var mayHaveForgotten: Bool
 
     public init(
-        partition: PartitionID, replicas: [NodeID], learners: [NodeID] = [], directory: String, limits: LogLimits,
-        policy: LogPolicy = LogPolicy(), mayHaveForgotten: Bool = false
+        partition: PartitionID, founders: [NodeID]? = nil, replicas: [NodeID], learners: [NodeID] = [],
+        isSettled: Bool? = nil, directory: String, limits: LogLimits, policy: LogPolicy = LogPolicy(),
+        mayHaveForgotten: Bool = false
     ) {
-        precondition(!replicas.isEmpty, "a partition has at least one replica")
+        self.founders = founders ?? replicas
+        self.isSettled = isSettled ?? (founders == nil)
         self.partition = partition
         self.replicas = replicas
         self.learners = learners
@@ -32,9 +40,18 @@ public struct ReplicaAssignment: Sendable {
         self.mayHaveForgotten = mayHaveForgotten
     }
 
-    /// Whether the log is kept by other rules than `other` says: those that `Replica.adopt` takes over.
+    /// Whether the log is kept by other rules, or with others, than `other` says: what `Replica.adopt` takes over.
     public func keepsOtherwise(than other: ReplicaAssignment) -> Bool {
-        limits != other.limits || policy != other.policy
+        limits != other.limits || policy != other.policy || replicas != other.replicas || learners != other.learners
+            || isSettled != other.isSettled
+    }
+
+    /// Whether `replicas` are in force for certain, whatever a lost log may have said.
+    ///
+    /// That the metadata lags behind does no harm where it counts, in groups of one or two: nothing can have been
+    /// changed there without this replica.
+    var knowsMembers: Bool {
+        isSettled && !replicas.isEmpty && (founders.isEmpty || founders.sorted() == replicas.sorted())
     }
 }
 
@@ -76,10 +93,13 @@ public struct ShardSettings: Sendable {
     public var producerExpiration: Int64
     /// Makes the elections of this shard's groups differ from its peers'.
     public var seed: UInt64
+    public var disk: DiskSettings
+    public var scrub: ScrubSettings
 
     public init(
         node: NodeID, timing: RaftTiming, limits: RaftLimits, balanceInterval: UInt64, retentionInterval: UInt64,
-        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings
+        checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings,
+        disk: DiskSettings = DiskSettings(), scrub: ScrubSettings = ScrubSettings()
     ) {
         self.node = node
         self.timing = timing
@@ -90,5 +110,7 @@ public struct ShardSettings: Sendable {
         self.producerExpiration = producerExpiration
         self.seed = seed
         self.cleaner = cleaner
+        self.disk = disk
+        self.scrub = scrub
     }
 }

@@ -25,11 +25,23 @@ public final class Shard<Environment: ShardEnvironment> {
 
     private var dirty: [Replica<Environment>] = []
     private var wantingReplication: [Replica<Environment>] = []
-    private var journalSyncInFlight = false
+    /// Since when a sync of the votes is under way.
+    var journalSyncBegan: Moment?
+    var journalRevivals = 0
+    var journalRevivalDue = Moment.zero
+    var disk = DiskWatch()
+    var nextJudging: Moment?
+    var isDroppingBallast = false
+    /// Peers that have let an offered leadership pass, and until when they are left alone.
+    var unwilling: [NodeID: Moment] = [:]
+    /// Copies whose disk has failed.
+    var reopenings: [PartitionID: Reopening] = [:]
     private var turnEndRequested = false
     private(set) var connectedPeers: [NodeID: Moment] = [:]
     private var upkeep = Upkeep()
     private lazy var cleaner = Cleaner(self, settings.cleaner)
+    private(set) lazy var scrubber = Scrubber(self, settings.scrub)
+    private(set) lazy var repairs = Repairs(self)
     /// Leadership is being given away; nothing new begins.
     public private(set) var isStopping = false
     /// The logs are closed: whatever still arrives comes too late.
@@ -64,13 +76,20 @@ public final class Shard<Environment: ShardEnvironment> {
         closed.remove(partition)
         let files = environment.files
         let now = environment.wallClock
-        environment.submit({ OpenedLog(assignment, in: files, now: now) }) { outcome in
+        let node = settings.node
+        let hasState = state != nil
+        environment.submit({
+            OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
+        }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
             switch outcome.result {
             case .success(let log):
                 guard !self.closed.contains(partition) else {
                     return self.removeFiles(of: partition, in: assignment.directory)
+                }
+                if let (path, reason) = outcome.setAside {
+                    self.environment.report(.setAside(partition, as: path, reason: reason))
                 }
                 self.join(assignment, log: log, isRebuilding: outcome.isRebuilding, state: state)
                 opened(.success(()))
@@ -88,14 +107,31 @@ public final class Shard<Environment: ShardEnvironment> {
         let replica = Replica(
             assignment, log: log, hardState: journal.state(of: assignment.partition), isRebuilding: isRebuilding,
             state: state, shard: self)
-        replicas[assignment.partition] = replica
-        let place = ordered.firstIndex { assignment.partition < $0.id } ?? ordered.endIndex
-        ordered.insert(replica, at: place)
         environment.report(.opened(assignment.partition, summary: "\(log.recovery)"))
-        if isRebuilding { environment.report(.rebuilding(assignment.partition)) }
+        take(in: replica)
+    }
+
+    /// Puts a copy of `old`'s partition, whose log was opened anew, in its place.
+    func replace(_ old: Replica<Environment>, log: PartitionLog<Environment.Files>, isRebuilding: Bool) {
+        let replica = Replica(
+            old.assignment, log: log, hardState: journal.state(of: old.id), isRebuilding: isRebuilding,
+            state: old.state, shard: self)
+        if old.state != nil { replica.applied = max(old.applied, replica.applied) }
+        ordered.removeAll { $0 === old }
+        take(in: replica)
+    }
+
+    private func take(in replica: Replica<Environment>) {
+        replicas[replica.id] = replica
+        let place = ordered.firstIndex { replica.id < $0.id } ?? ordered.endIndex
+        ordered.insert(replica, at: place)
+        replica.adoptDiskHealth(diskHealth)
+        if replica.isRebuilding { environment.report(.rebuilding(replica.id)) }
+        if let reason = replica.stopped { environment.report(.stopped(replica.id, reason: reason)) }
         environment.learned(Leadership(partition: replica.id, term: replica.term, leader: nil))
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
+        replica.noteDamage(replica.log.damage)
     }
 
     /// Ends the keeping of a partition that was deleted; its files go once no disk work is under way.
@@ -109,11 +145,16 @@ public final class Shard<Environment: ShardEnvironment> {
             return
         }
         ordered.removeAll { $0 === replica }
+        let isBeingReopened = reopenings[partition]?.isUnderWay ?? false
+        reopenings[partition] = nil
         replica.failWaitingProduces(.unknownPartition)
         replica.failWaitingTrims(.unknownPartition)
+        replica.failConfirmations()
         replica.notifyWatchers()
         journal.forget(partition)
-        replica.stopped = "deleted"
+        replica.health = .halted(reason: "deleted")
+        // A log that is being opened anew right now is removed when that is done.
+        guard !isBeingReopened else { return }
         if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
@@ -139,13 +180,17 @@ public final class Shard<Environment: ShardEnvironment> {
     /// One letter of a peer. Letters for groups that are not here are dropped.
     public func receive(_ message: Message, of group: PartitionID, payload: ByteBuffer?, from peer: NodeID) {
         guard !isClosed, let replica = replicas[group], replica.stopped == nil else { return }
+        if case .repair(let letter) = message {
+            return repairs.receive(letter, payload: payload ?? ByteBuffer(), for: replica, from: peer)
+        }
         guard !replica.isWithheld(message, isOwn: false) else { return }
         switch message {
         case .append(let append):
             do throws(ReceivedEntries.Flaw) {
                 let entries = try ReceivedEntries(payload ?? ByteBuffer(), of: append)
+                guard hasRoom(for: entries, of: replica) else { return }
                 try replica.checkPlace(of: entries, in: append)
-                replica.step(.received(message, from: peer), entries: entries)
+                replica.step(.received(message, from: peer, changes: entries.changes), entries: entries)
             } catch {
                 environment.report(.badLetter(group, from: peer, reason: "\(error)"))
             }
@@ -187,7 +232,14 @@ public final class Shard<Environment: ShardEnvironment> {
         let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
         for replica in ordered where replica.stopped == nil {
             next = min(next, replica.raft.deadline)
-            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty { next = min(next, expiry) }
+            if replica.drive.since != nil {
+                next = min(next, now.advanced(byNanoseconds: Replica<Environment>.driveInterval))
+            }
+            if !replica.waitingProduces.isEmpty || !replica.waitingTrims.isEmpty
+                || !replica.waitingConfirmations.isEmpty
+            {
+                next = min(next, expiry)
+            }
         }
         return next
     }
@@ -200,9 +252,13 @@ public final class Shard<Environment: ShardEnvironment> {
             if replica.raft.deadline <= now { replica.step(.tick) }
             replica.expireWaitingProduces(now: now)
             replica.expireWaitingTrims(now: now)
+            replica.expireConfirmations(now: now)
         }
         upkeep.run(on: self, now: now)
+        watchDisk(now: now)
         cleaner.tick(now: now)
+        scrubber.tick(now: now)
+        repairs.tick(now: now)
         if turnEndRequested == false { environment.flushLetters() }
     }
 
@@ -250,29 +306,33 @@ public final class Shard<Environment: ShardEnvironment> {
     }
 
     private func syncJournal() {
-        guard !journalSyncInFlight, journal.isDirty else { return }
+        guard journalSyncBegan == nil, journal.isDirty else { return }
         let promised = ordered.compactMap { replica in replica.unpersisted.map { (replica, $0) } }
         do throws(LogError) {
             guard let ticket = try journal.beginSync() else { return }
-            journalSyncInFlight = true
+            journalSyncBegan = environment.now
             environment.submit({ ticket.run() }) { result in
-                self.journalSyncInFlight = false
+                self.journalSyncBegan = nil
                 guard !self.isClosed else { return }
                 do throws(LogError) {
                     try self.journal.completeSync(ticket, result)
                 } catch {
-                    return self.stopAll("votes could not be stored: \(error)")
+                    return self.fenceAll("votes could not be stored: \(error)")
                 }
                 for (replica, hardState) in promised { replica.hardStatePersisted(hardState) }
                 if self.journal.isDirty { self.requestTurnEnd() }
             }
         } catch {
-            stopAll("votes could not be stored: \(error)")
+            // On a full disk the votes wait, and with them the letters that promise them.
+            if error.isOutOfSpace, !journal.isFailed { return ranOutOfRoom() }
+            fenceAll("votes could not be stored: \(error)")
         }
     }
 
-    private func stopAll(_ reason: String) {
-        for replica in ordered { replica.stop(reason) }
+    /// Takes note of how long a log's sync took.
+    func noteSync(since began: Moment, wasOvertaken: Bool) {
+        let now = environment.now
+        disk.synced(in: now.nanoseconds(since: began), wasOvertaken: wasOvertaken, now: now)
     }
 
     // MARK: - Stopping
@@ -283,7 +343,7 @@ public final class Shard<Environment: ShardEnvironment> {
     public func handOver() {
         isStopping = true
         for replica in ordered where replica.isLeader && replica.raft.transferTarget == nil {
-            let peers = replica.assignment.replicas.filter { $0 != settings.node && connectedPeers[$0] != nil }
+            let peers = replica.raft.members.voters.filter { $0 != settings.node && connectedPeers[$0] != nil }
             let matches = peers.map { (peer: $0, match: replica.raft.progress(of: $0)?.match ?? .zero) }
             guard let heir = matches.max(by: { $0.match < $1.match }) else { continue }
             replica.step(.transferLeadership(to: heir.peer))
@@ -299,7 +359,7 @@ public final class Shard<Environment: ShardEnvironment> {
                 try replica.log.writeOut()
                 try replica.log.close()
             } catch {
-                replica.stop("the log could not be closed: \(error)")
+                replica.fail("the log could not be closed", error)
             }
         }
     }
@@ -317,20 +377,67 @@ extension Shard {
 }
 
 /// Carries a freshly opened log from the I/O thread that opened it to the loop that will own it.
-private struct OpenedLog<Files: FileSystem> {
+struct OpenedLog<Files: FileSystem> {
     let result: Result<PartitionLog<Files>, LogError>
     let isRebuilding: Bool
+    /// The new name of a log that could not be opened, and why.
+    let setAside: (path: String, reason: String)?
 
-    init(_ assignment: ReplicaAssignment, in files: Files, now: Timestamp) {
-        do {
-            isRebuilding = try Rebuilding(assignment.directory).isUnderWay(assignment, in: files)
-        } catch {
-            isRebuilding = false
-            result = .failure(.disk(error))
-            return
-        }
+    init(failure: LogError) {
+        result = .failure(failure)
+        isRebuilding = false
+        setAside = nil
+    }
+
+    /// - Parameter hasState: a state machine is fed by the log. It cannot wait for a part in the middle: it has to know
+    ///   everything before it decides.
+    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool) {
+        let rebuilding = Rebuilding(assignment.directory)
+        var aside: (path: String, reason: String)?
+        var isForgetful = false
         result = Result { () throws(LogError) in
-            try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+            let claim = try Self.onDisk { () throws(DiskError) in
+                try rebuilding.claim(assignment, on: node, in: files)
+            }
+            let reason: String
+            do throws(LogError) {
+                let log = try Self.open(assignment, in: files, now: now)
+                switch claim {
+                case .none: break
+                case .acknowledged(let position) where log.holds(position):
+                    try Self.onDisk { () throws(DiskError) in try rebuilding.end(in: files) }
+                case .acknowledged, .lost: isForgetful = true
+                }
+                guard hasState, assignment.replicas.count > 1, let damage = log.damage.first else { return log }
+                reason = "\(damage)"
+            } catch {
+                // Without peers there is nobody to fetch it from.
+                guard case .corrupt(let what) = error, assignment.replicas.count > 1 else { throw error }
+                reason = "\(what)"
+            }
+            let path = try Self.onDisk { () throws(DiskError) in
+                try rebuilding.begin(.lost, in: files)
+                return try SettingAside.run(assignment.directory, in: files)
+            }
+            isForgetful = true
+            aside = (path, reason)
+            return try Self.open(assignment, in: files, now: now)
+        }
+        isRebuilding = isForgetful
+        setAside = aside
+    }
+
+    private static func open(
+        _ assignment: ReplicaAssignment, in files: Files, now: Timestamp
+    ) throws(LogError) -> PartitionLog<Files> {
+        try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+    }
+
+    private static func onDisk<Answer>(_ work: () throws(DiskError) -> Answer) throws(LogError) -> Answer {
+        do throws(DiskError) {
+            return try work()
+        } catch {
+            throw .disk(error)
         }
     }
 }

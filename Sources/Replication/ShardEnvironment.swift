@@ -34,8 +34,15 @@ public protocol ShardEnvironment: AnyObject, SendableMetatype {
         _ job: @escaping @Sendable () -> sending Answer, then completion: @escaping (sending Answer) -> Void)
     /// Tells the node that a replica here has learnt who leads its partition.
     func learned(_ leadership: Leadership)
+    /// Tells the node that a group led here has other members for certain. It may be told so more than once.
+    func membersCommitted(_ partition: PartitionID, _ members: RaftMembers)
     /// Says something an operator should know.
     func report(_ event: ShardEvent)
+}
+
+extension ShardEnvironment {
+    /// An environment that keeps no metadata has nobody to tell.
+    public func membersCommitted(_ partition: PartitionID, _ members: RaftMembers) {}
 }
 
 /// Who leads a partition, as of a term. The highest term wins.
@@ -59,6 +66,12 @@ public enum ShardEvent: Sendable {
     case steppedDown(PartitionID, Term)
     /// This replica has stopped itself: its disk or its data cannot be trusted any more.
     case stopped(PartitionID, reason: String)
+    /// The disk has failed this replica, which takes no part until its log has been opened anew.
+    case fenced(PartitionID, reason: String)
+    /// A fenced replica's log was opened anew and checked, and it takes part again.
+    case revived(PartitionID, summary: String)
+    /// The disk has become full or slow, or is neither any more.
+    case disk(ReplicaHealth)
     /// A peer sent what no correct peer sends; the letter was dropped.
     case badLetter(PartitionID, from: NodeID, reason: String)
     case retention(PartitionID, start: LogAnchor)
@@ -69,4 +82,16 @@ public enum ShardEvent: Sendable {
     /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
     case rebuilding(PartitionID)
     case rebuilt(PartitionID)
+    /// Who belongs to the group, for certain.
+    case membersChanged(PartitionID, RaftMembers)
+    /// Bytes that were durable are wrong, or gone; they are fetched from the peers.
+    case damaged(PartitionID, LogDamage)
+    /// A damaged segment, the one that begins at this slot, is whole again.
+    case repaired(PartitionID, segment: LogIndex)
+    /// A damaged part could not be repaired yet; it will be tried again.
+    case repairDelayed(PartitionID, reason: String)
+    /// All logs of the shard were read and checked once.
+    case scrubbed(ScrubReport)
+    /// A log that cannot be read at all was given another name; it is fetched anew from the peers.
+    case setAside(PartitionID, as: String, reason: String)
 }

@@ -5,9 +5,11 @@ import LogModel
 import LogStorage
 import RaftCore
 
-/// What a shard does now and then: gives leadership back, removes old segments, writes checkpoints, forgets producers.
+/// What a shard does now and then: moves groups to other members, gives leadership back, removes old segments, writes
+/// checkpoints, forgets producers.
 struct Upkeep {
     private var nextBalance: Moment?
+    private var nextDrive: Moment?
     private var nextRetention: Moment?
     private var nextCheckpoint: Moment?
     private var nextExpiry: Moment?
@@ -26,6 +28,9 @@ struct Upkeep {
     private static let transfersPerRound = 64
 
     mutating func run<Environment>(on shard: Shard<Environment>, now: Moment) {
+        if Self.isDue(&nextDrive, every: Replica<Environment>.driveInterval, now: now) {
+            for replica in shard.allReplicas where replica.isLeader { replica.driveMembers() }
+        }
         if Self.isDue(&nextBalance, every: shard.settings.balanceInterval, now: now), !shard.isStopping {
             balance(shard, now: now)
         }
@@ -76,7 +81,7 @@ struct Upkeep {
     private func balance<Environment>(_ shard: Shard<Environment>, now: Moment) {
         var transfers = 0
         for replica in shard.allReplicas where replica.isLeader && transfers < Self.transfersPerRound {
-            guard let preferred = replica.assignment.replicas.first, preferred != shard.settings.node else { continue }
+            guard let preferred = replica.preferredLeader, preferred != shard.settings.node else { continue }
             guard let since = shard.connectedPeers[preferred] else { continue }
             guard now.nanoseconds(since: since) >= Self.settlingTime else { continue }
             guard let led = replica.leadsSince, now.nanoseconds(since: led) >= Self.keptTime else { continue }
@@ -108,7 +113,7 @@ struct Upkeep {
                 try replica.log.checkpoint()
                 if replica.log.isDirty { shard.markDirty(replica) }
             } catch {
-                replica.stop("the checkpoint could not be written: \(error)")
+                replica.fail("the checkpoint could not be written", error)
             }
         }
     }

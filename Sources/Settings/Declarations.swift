@@ -49,9 +49,25 @@ extension Setting<NetworkAddress?> {
 
 extension Setting<[Voter]> {
     public static let clusterVoters = Setting(
-        "cluster.voters", "The nodes with a vote in the cluster's metadata, the same list on every node.",
-        initial: [], legal: "1 to 7 voters id@host:port, each id once", change: .cluster, isRequired: true,
-        isLegal: { voters in voters.count <= 7 && Set(voters.map(\.id)).count == voters.count })
+        "cluster.voters",
+        "The nodes that form a new cluster, the same list on each of them. Who has a vote later is decided by itself.",
+        initial: [], legal: "1 to 101 voters id@host:port, each id once", change: .cluster,
+        isLegal: { voters in voters.count <= 101 && Set(voters.map(\.id)).count == voters.count })
+}
+
+extension Setting<[NetworkAddress]> {
+    public static let clusterSeeds = Setting(
+        "cluster.seeds",
+        "Peer listeners of a running cluster, for a node that joins it: one that answers is enough.",
+        initial: [], legal: "1 to 101 addresses host:port", change: .restart,
+        isLegal: { seeds in seeds.count <= 101 && seeds.allSatisfy { $0.port != 0 && !$0.isWildcard } })
+}
+
+extension Setting<MetadataVoters> {
+    public static let metadataVoters = Setting(
+        "cluster.metadata.voters",
+        "How many of the healthy nodes vote in the cluster's metadata; auto keeps five where five vote, else three.",
+        initial: .auto, change: .cluster)
 }
 
 extension Setting<LogLevel> {
@@ -98,6 +114,19 @@ extension Setting<Duration> {
         "log.retention.check.interval", "How often segments past retention.ms or retention.bytes are looked for.",
         initial: .seconds(60), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
 
+    public static let slowSync = Setting(
+        "storage.sync.slow",
+        "A disk whose syncs take longer than this, and longer than the peers', gives its leaderships away.",
+        initial: .milliseconds(500), bounds: .milliseconds(1) ... .seconds(3_600), change: .restart)
+
+    public static let slowSyncRecovery = Setting(
+        "storage.sync.slow.recovery", "How long a slow disk must have been fast before it leads again.",
+        initial: .seconds(30), bounds: .milliseconds(100) ... .seconds(3_600), change: .restart)
+
+    public static let stuckSync = Setting(
+        "storage.sync.stuck", "A sync that takes longer than this is given up, and its replica with it.",
+        initial: .seconds(10), bounds: .milliseconds(100) ... .seconds(3_600), change: .restart)
+
     public static let cleanerInterval = Setting(
         "log.cleaner.interval", "How often logs that are to be compacted are looked for, when there was none.",
         initial: .seconds(15), bounds: .milliseconds(100) ... .seconds(86_400), change: .restart)
@@ -119,6 +148,11 @@ extension Setting<Duration> {
         "produce.wait.max", "The longest a produce waits for its replicas; longer wishes are cut to it.",
         initial: .seconds(120), bounds: .milliseconds(1) ... .seconds(3_600), change: .restart)
 
+    public static let metadataVoterPatience = Setting(
+        "cluster.metadata.voter.patience",
+        "How long a metadata voter may be gone before a healthy node gets its vote.",
+        initial: .seconds(300), bounds: .seconds(1) ... .seconds(604_800), change: .cluster)
+
     public static let shutdownTimeout = Setting(
         "shutdown.timeout", "How long a stopping node takes to hand over leadership and close its logs.",
         initial: .seconds(30), bounds: .milliseconds(100) ... .seconds(3_600), change: .restart)
@@ -134,6 +168,16 @@ extension Setting<ByteCount> {
         "log.cleaner.dedupe.buffer.size",
         "The memory for keys of the one log that a node compacts at a time; keys beyond wait for the next pass.",
         initial: .mebibytes(64), bounds: .mebibytes(1) ... .gibibytes(16), change: .restart)
+
+    public static let storageReserve = Setting(
+        "storage.reserve.bytes",
+        "Room on the disk that records never take, and as much again kept in a file; at most a twentieth of the disk.",
+        initial: .mebibytes(64), bounds: .zero ... .gibibytes(1_024), change: .restart)
+
+    public static let catchUpBytesPerSecond = Setting(
+        "replication.catchup.bytes.per.second",
+        "How fast this node sends followers what they lack of the past, all together; 0 is without limit.",
+        initial: .mebibytes(256), bounds: .zero ... .gibibytes(1_024), change: .restart)
 
     public static let cleanerBytesPerSecond = Setting(
         "log.cleaner.io.max.bytes.per.second", "How fast a node may read logs to compact them; 0 is without limit.",
@@ -198,6 +242,11 @@ extension Setting<Int> {
     public static let appendInflight = Setting(
         "raft.append.inflight", "How many letters may be on their way to one follower of one partition.",
         initial: 64, bounds: 1...10_000, change: .restart)
+
+    public static let catchUpPartitions = Setting(
+        "replication.catchup.partitions",
+        "To how many followers this node sends the past at a time; the others wait for their turn.",
+        initial: 16, bounds: 1...10_000, change: .restart)
 
     public static let diskThreads = Setting(
         "disk.threads", "How many threads flush, open, delete and recover files.", initial: 4, bounds: 1...256,

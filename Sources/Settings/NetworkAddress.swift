@@ -77,6 +77,18 @@ extension Voter: SettingValue {
     public var settingText: String { description }
 }
 
+/// How many nodes are to vote in the metadata group.
+public enum MetadataVoters: String, SettingValue, CaseIterable {
+    /// Five where five or more vote already, else three.
+    case auto
+    case three = "3"
+    case five = "5"
+
+    public static var form: String { "auto, 3 or 5" }
+    public init?(setting text: String) { self.init(rawValue: text) }
+    public var settingText: String { rawValue }
+}
+
 /// How much a node says in its own log.
 public enum LogLevel: String, SettingValue, CaseIterable {
     case trace, debug, info, notice, warning, error, critical

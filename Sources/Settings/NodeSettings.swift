@@ -7,8 +7,7 @@ public struct NodeSettings: Hashable, Sendable {
     public var node = NodeIdentity()
     public var kafka = ListenerSettings(listen: .kafkaListen, advertise: .kafkaAdvertise)
     public var peer = ListenerSettings(listen: .peerListen, advertise: .peerAdvertise)
-    /// `cluster.voters`: who votes in the metadata group. Never empty once the rules have been checked.
-    public var voters = Setting.clusterVoters.initial
+    public var cluster = ClusterSettings()
     public var output = OutputSettings()
     public var raft = RaftSettings()
     public var storage = StorageSettings()
@@ -19,6 +18,12 @@ public struct NodeSettings: Hashable, Sendable {
     public var groups = GroupSettings()
 
     public init() {}
+
+    /// `cluster.voters`: who forms the cluster. Empty on a node that joins one.
+    public var voters: [Voter] {
+        get { cluster.voters }
+        set { cluster.voters = newValue }
+    }
 
     /// Where peers reach this node.
     ///
@@ -37,6 +42,19 @@ public struct NodeIdentity: Hashable, Sendable {
     public var rack = Setting.nodeRack.initial
     /// 0 means one per core.
     public var shards = Setting.nodeShards.initial
+
+    public init() {}
+}
+
+/// How a node comes to its cluster, and who votes in the metadata.
+@frozen
+public struct ClusterSettings: Hashable, Sendable {
+    /// Who forms the cluster. Once the rules have been checked, exactly one of this and `seeds` is empty.
+    public var voters = Setting.clusterVoters.initial
+    /// Peer listeners of a cluster that this node joins.
+    public var seeds = Setting.clusterSeeds.initial
+    public var metadataVoters = Setting.metadataVoters.initial
+    public var voterPatience = Setting.metadataVoterPatience.initial
 
     public init() {}
 }
@@ -75,6 +93,9 @@ public struct RaftSettings: Hashable, Sendable {
     public var inflightBytes = Setting.appendInflightBytes.initial
     public var inflightAppends = Setting.appendInflight.initial
     public var leaderBalanceInterval = Setting.leaderBalanceInterval.initial
+    /// 0 is without limit.
+    public var catchUpBytesPerSecond = Setting.catchUpBytesPerSecond.initial
+    public var catchUpPartitions = Setting.catchUpPartitions.initial
 
     public init() {}
 }
@@ -94,6 +115,10 @@ public struct StorageSettings: Hashable, Sendable {
     public var cleanerMapBytes = Setting.cleanerMapBytes.initial
     /// 0 is without limit.
     public var cleanerBytesPerSecond = Setting.cleanerBytesPerSecond.initial
+    public var reserve = Setting.storageReserve.initial
+    public var slowSync = Setting.slowSync.initial
+    public var slowSyncRecovery = Setting.slowSyncRecovery.initial
+    public var stuckSync = Setting.stuckSync.initial
 
     public init() {}
 }

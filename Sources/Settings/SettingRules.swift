@@ -49,6 +49,9 @@ extension NodeSettings {
             !peer.listen.isWildcard || peer.advertise != nil || isVoter, ["peer.advertise", "peer.listen"],
             "peer.listen is \(peer.listen.host), which nodes cannot connect to: set peer.advertise")
         require(
+            Set(cluster.seeds).count == cluster.seeds.count, ["cluster.seeds"],
+            "one address is among cluster.seeds twice")
+        require(
             kafka.listen != peer.listen || kafka.listen.port == 0, ["peer.listen", "kafka.listen"],
             "peer.listen and kafka.listen must differ")
         let addresses = voters.map(\.address)
@@ -106,6 +109,6 @@ extension NodeSettings {
         return breaches
     }
 
-    /// Whether this node votes in the metadata group.
+    /// Whether this node is one of those that form the cluster.
     public var isVoter: Bool { voters.contains { $0.id == node.id } }
 }

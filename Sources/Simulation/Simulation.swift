@@ -42,6 +42,8 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
         public var letters = 0
         public var refusedLetters = 0
         public var elections = 0
+        /// Logs opened anew after their disk had failed.
+        public var revivals = 0
         public var produced = 0
         public var acknowledged = 0
         public var read = 0

@@ -6,17 +6,36 @@ import NIOPosix
 import PeerWire
 import RaftCore
 
-/// One of the two connections that a `PeerLink` opens to its peer, from dialling to its end. Never used again after it.
+/// Who has dialled a lane, and is told how it goes.
+protocol LaneOwner: AnyObject {
+    /// Why the node that answered is not the one that was meant.
+    func flaw(of hello: Hello) -> String?
+    /// The lane is open; called again when a guest has become a member.
+    func opened(_ lane: DialedLane)
+    func answered(_ reply: Forward)
+    func ended(_ lane: DialedLane, _ end: LaneEnd)
+}
+
+/// How a lane ended.
+struct LaneEnd {
+    /// For people, as the end of a sentence about the peer.
+    var reason: String
+    /// What the peer has against this node, when it said so.
+    var refusal: (reason: HelloReply.Refusal, hello: Hello)?
+}
+
+/// A connection that this node opens to a peer, from dialling to its end. Never used again after it.
 ///
 ///     dialing ──connected, Hello sent──▶ greeting ──HelloReply──▶ open ──▶ ended
+///                                                └─as a guest─▶ visiting ──HelloReply──▶ open
 final class DialedLane {
-    private enum State { case dialing, greeting, open, ended }
+    private enum State { case dialing, greeting, visiting, open, ended }
 
     let lane: PeerLane
     private let limits: PeerLimits
     private let loop: any EventLoop
     private let hello: Hello
-    private weak var link: PeerLink?
+    private weak var owner: (any LaneOwner)?
     private var state = State.dialing
     private var context: ChannelHandlerContext?
     private var reader: FrameReader
@@ -26,10 +45,12 @@ final class DialedLane {
     /// At least what the channel still has to send. Corrected by the channel's own count when it grows large.
     private var unsent = 0
     private var deadline: Scheduled<Void>?
+    /// When a guest asks next what it is.
+    private var nextVisit: Scheduled<Void>?
 
-    init(_ lane: PeerLane, link: PeerLink, hello: Hello, limits: PeerLimits, loop: any EventLoop) {
+    init(_ lane: PeerLane, owner: any LaneOwner, hello: Hello, limits: PeerLimits, loop: any EventLoop) {
         self.lane = lane
-        self.link = link
+        self.owner = owner
         self.hello = hello
         self.limits = limits
         self.loop = loop
@@ -38,6 +59,8 @@ final class DialedLane {
     }
 
     var isOpen: Bool { state == .open }
+    /// Open as a guest's: it carries requests to be taken in, and nothing else.
+    var isVisiting: Bool { state == .visiting }
     var isDialing: Bool { state == .dialing }
     /// Waits for the answer to a Hello.
     var isInDoubt: Bool { deadline != nil }
@@ -148,39 +171,58 @@ final class DialedLane {
 
     private func take(_ frame: PeerFrame) {
         switch (state, frame) {
-        case (.greeting, .helloReply(let reply)): greeted(reply)
+        case (.greeting, .helloReply(let reply)), (.visiting, .helloReply(let reply)): greeted(reply)
         case (.open, .helloReply(let reply)):
             // A process that came back may have taken over the port, but never a connection.
-            guard reply.refusal == nil else { return end("refuses this node") }
+            if let refusal = reply.refusal { return turnedAway(refusal, by: reply.hello) }
+            guard !reply.isGuest else { return end("does not know this node any more") }
             cancelDeadline()
-        case (.open, .forwardReply(let reply)): link?.answered(reply)
+        case (.open, .forwardReply(let reply)), (.visiting, .forwardReply(let reply)): owner?.answered(reply)
         default: end("sent a frame that has no place here")
         }
     }
 
     private func greeted(_ reply: HelloReply) {
         cancelDeadline()
-        if let refusal = reply.refusal { return end("refuses this node: \(refusal)") }
-        guard let link else { return end("is not wanted any more") }
-        if let flaw = link.flaw(of: reply.hello) { return end(flaw) }
-        state = .open
+        if let refusal = reply.refusal { return turnedAway(refusal, by: reply.hello) }
+        guard let owner else { return end("is not wanted any more") }
+        if let flaw = owner.flaw(of: reply.hello) { return end(flaw) }
+        let isNews = state == .greeting || !reply.isGuest
+        state = reply.isGuest ? .visiting : .open
+        if reply.isGuest { visitAgain() } else { reader.limit = limits.maxFrameBytes }
+        if isNews { owner.opened(self) }
+    }
+
+    private func turnedAway(_ refusal: HelloReply.Refusal, by hello: Hello) {
+        end(LaneEnd(reason: "refuses this node: \(refusal)", refusal: (refusal, hello)))
+    }
+
+    /// The cluster may know this node soon; that is asked for, because the other side does not tell.
+    private func visitAgain() {
+        // Answers to what a guest asks are short, but they may hold the addresses of many nodes.
         reader.limit = limits.maxFrameBytes
-        link.opened(self)
+        nextVisit = loop.assumeIsolated().scheduleTask(in: limits.guestPause) {
+            if self.state == .visiting { self.say(self.hello) }
+        }
     }
 
     // MARK: - Ending
 
     /// Ends the lane and tells its link.
-    fileprivate func end(_ reason: String) {
+    fileprivate func end(_ reason: String) { end(LaneEnd(reason: reason)) }
+
+    private func end(_ end: LaneEnd) {
         guard state != .ended else { return }
         close()
-        link?.ended(self, reason)
+        owner?.ended(self, end)
     }
 
     /// Ends the lane without telling anyone.
     func close() {
         state = .ended
         cancelDeadline()
+        nextVisit?.cancel()
+        nextVisit = nil
         context?.close(promise: nil)
         context = nil
     }

@@ -3,6 +3,7 @@
 import LogModel
 import NIOCore
 import PeerWire
+import Synchronization
 
 /// What the accepted peer connections of one event loop share.
 final class PeerConnectionLoop {
@@ -10,25 +11,53 @@ final class PeerConnectionLoop {
     let limits: PeerLimits
     let receiver: any PeerReceiver
     let identity: PeerIdentityCell
+    let roster: PeerRosterCell
+    let guests: GuestGate
     var log: LogGate
     var connections: [ObjectIdentifier: PeerConnection] = [:]
     private(set) var isStopping = false
 
     init(
         eventLoop: any EventLoop, limits: PeerLimits, receiver: any PeerReceiver, identity: PeerIdentityCell,
-        log: LogGate
+        roster: PeerRosterCell, guests: GuestGate, log: LogGate
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
         self.receiver = receiver
         self.identity = identity
+        self.roster = roster
+        self.guests = guests
         self.log = log
+    }
+
+    /// The roster has changed: who is not to be here any more is told so.
+    func review() {
+        for connection in Array(connections.values) { connection.review() }
     }
 
     func stop() {
         isStopping = true
         for connection in Array(connections.values) { connection.close(reason: nil) }
     }
+}
+
+/// How many guests a listener has at a time.
+final class GuestGate: Sendable {
+    private let limit: Int
+    private let count = Mutex(0)
+
+    init(limit: Int) { self.limit = limit }
+
+    /// Every `true` is ended by one `leave`.
+    func enter() -> Bool {
+        count.withLock { count in
+            guard count < limit else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    func leave() { count.withLock { $0 -= 1 } }
 }
 
 /// A connection that a peer opened: its letters come in, answers to its Hellos and forwarded requests go out.
@@ -39,6 +68,7 @@ final class PeerConnection {
     private var reader: FrameReader
     /// The peer's first Hello, once it was admitted.
     private var admitted: Hello?
+    private var isGuest = false
     private var isOpen = true
     private var helloDeadline: Scheduled<Void>?
     private var unanswered: Set<UInt64> = []
@@ -92,7 +122,9 @@ final class PeerConnection {
     }
 
     private func take(_ bytes: ByteBuffer) throws(PeerWireError) {
-        guard let peer = admitted?.node else { return try greet(bytes) }
+        guard let admitted else { return try greet(bytes) }
+        guard !isGuest else { return try take(PeerFrame(bytes), fromGuest: admitted) }
+        let peer = admitted.node
         switch try PeerFrame(bytes) {
         case .letters(let letters): turn.receiver.received(letters, from: peer, on: turn.eventLoop)
         case .leaders(let leaders): turn.receiver.received(leaders, from: peer, on: turn.eventLoop)
@@ -102,13 +134,33 @@ final class PeerConnection {
         }
     }
 
-    private func take(_ forward: Forward, from peer: NodeID) {
-        guard forward.kind == ForwardKind.request, unanswered.insert(forward.id).inserted else {
-            return close(reason: "it forwarded what is no request, or the same one twice")
+    /// Guests have a voice in nothing: they ask to be taken in, and whether they are by now.
+    private func take(_ frame: PeerFrame, fromGuest guest: Hello) {
+        switch frame {
+        case .hello(let again): greetAgain(again)
+        case .forward(let forward):
+            guard let path = replyPath(of: forward) else { return }
+            guard unanswered.count <= turn.limits.maxGuestRequests else {
+                return close(reason: "a guest asked for more than is answered at a time")
+            }
+            turn.receiver.received(guestRequest: forward.bytes, from: guest, reply: path)
+        case .letters, .leaders, .helloReply, .forwardReply:
+            close(reason: "\(guest.node) is no member of the cluster and sent what only members may")
         }
+    }
+
+    private func take(_ forward: Forward, from peer: NodeID) {
+        guard let path = replyPath(of: forward) else { return }
         guard unanswered.count <= turn.limits.maxForwards else { return answer(forward.id, with: nil) }
-        let path = ForwardReplyPath(connection: NIOLoopBound(self, eventLoop: turn.eventLoop), id: forward.id)
         turn.receiver.received(forwarded: forward.bytes, from: peer, reply: path)
+    }
+
+    private func replyPath(of forward: Forward) -> ForwardReplyPath? {
+        guard forward.kind == ForwardKind.request, unanswered.insert(forward.id).inserted else {
+            close(reason: "it forwarded what is no request, or the same one twice")
+            return nil
+        }
+        return ForwardReplyPath(connection: NIOLoopBound(self, eventLoop: turn.eventLoop), id: forward.id)
     }
 
     // MARK: - Greeting
@@ -123,36 +175,85 @@ final class PeerConnection {
         }
         guard case .hello(let hello) = frame else { return close(reason: "its first frame was no hello") }
         cancelDeadline()
-        if let refusal = refusal(of: hello) {
+        switch standing(of: hello) {
+        case .refused(let refusal):
             say(refusal, lane: hello.lane, shard: hello.shard)
-            return close(reason: "\(hello.node) was refused: to it, \(refusal)")
+            return close(reason: Self.account(of: refusal, hello))
+        case .guest:
+            guard turn.guests.enter() else { return close(reason: "too many nodes ask to be taken in") }
+            isGuest = true
+            admitted = hello
+            reader.limit = min(turn.limits.guestFrameBytes, turn.limits.maxFrameBytes)
+        case .member:
+            admitted = hello
+            becomeMember(hello)
         }
-        admitted = hello
-        reader.limit = turn.limits.maxFrameBytes
-        if hello.lane == .bulk { receiveBufferBytes = Self.bulkReceiveBytes }
-        turn.receiver.acceptedConnectionOpened(from: hello.node)
         say(nil, lane: hello.lane, shard: hello.shard)
     }
 
-    private func refusal(of hello: Hello) -> HelloReply.Refusal? {
-        let identity = turn.identity.value
-        if turn.isStopping { return .stopping }
-        if identity.isForeign(hello) { return .otherCluster }
-        if identity.node == hello.node { return .sameNode }
-        return turn.receiver.refusal(of: hello)
+    private func becomeMember(_ hello: Hello) {
+        if isGuest { turn.guests.leave() }
+        isGuest = false
+        reader.limit = turn.limits.maxFrameBytes
+        if hello.lane == .bulk { receiveBufferBytes = Self.bulkReceiveBytes }
+        turn.receiver.acceptedConnectionOpened(from: hello.node)
     }
 
-    /// A peer that doubts its connection says hello once more.
+    private func standing(of hello: Hello) -> PeerStanding {
+        let identity = turn.identity.value
+        if turn.isStopping { return .refused(.stopping) }
+        if identity.isForeign(hello) { return .refused(.otherCluster) }
+        if identity.node == hello.node { return .refused(.sameNode) }
+        let standing = turn.roster.value.standing(of: hello)
+        guard standing == .member, let refusal = turn.receiver.refusal(of: hello) else { return standing }
+        return .refused(refusal)
+    }
+
+    /// A peer that doubts its connection says hello once more, and so does a guest that hopes to be a member by now.
     private func greetAgain(_ hello: Hello) {
         guard let admitted, hello.node == admitted.node, hello.directory == admitted.directory else {
             return close(reason: "it changed its name")
         }
+        if isGuest {
+            switch standing(of: hello) {
+            case .refused(let refusal): return dismiss(refusal)
+            case .member: becomeMember(hello)
+            case .guest: break
+            }
+        }
         say(nil, lane: hello.lane, shard: hello.shard)
+    }
+
+    /// Looks again whether the peer may stay what it is.
+    func review() {
+        guard isOpen, let admitted, !turn.isStopping else { return }
+        switch turn.roster.value.standing(of: admitted) {
+        case .refused(let refusal): dismiss(refusal)
+        case .guest where !isGuest: close(reason: "\(admitted.node) is no member of the cluster any more")
+        case .guest, .member: break
+        }
+    }
+
+    private static func account(of refusal: HelloReply.Refusal, _ hello: Hello) -> String {
+        switch refusal {
+        case .removed: "\(hello.node) was refused, because it was removed from the cluster"
+        case .otherDirectory:
+            "a second \(hello.node) was refused: it has another data directory than the one that is connected"
+        case .sameNode: "a second \(hello.node) was refused, because that is this node"
+        default: "\(hello.node) was refused: to it, \(refusal)"
+        }
+    }
+
+    private func dismiss(_ refusal: HelloReply.Refusal) {
+        guard let admitted else { return }
+        say(refusal, lane: admitted.lane, shard: admitted.shard)
+        close(reason: Self.account(of: refusal, admitted))
     }
 
     private func say(_ refusal: HelloReply.Refusal?, lane: PeerLane, shard: UInt32) {
         var writer = PeerWriter()
-        writer.add(HelloReply(turn.identity.value.hello(shard: shard, lane: lane), refusal: refusal))
+        let hello = turn.identity.value.hello(shard: shard, lane: lane)
+        writer.add(HelloReply(hello, refusal: refusal, isGuest: refusal == nil && isGuest))
         write(writer.take())
     }
 
@@ -208,6 +309,7 @@ final class PeerConnection {
         cancelDeadline()
         unanswered = []
         guard turn.connections.removeValue(forKey: ObjectIdentifier(self)) != nil else { return }
+        if isGuest { return turn.guests.leave() }
         if let admitted, !turn.isStopping { turn.receiver.acceptedConnectionLost(from: admitted.node) }
     }
 

@@ -24,6 +24,14 @@ public struct PeerLimits: Sendable {
     public var maxForwards = 1024
     /// Connections one listener holds.
     public var maxConnections = 4096
+    /// Of those, the ones of nodes that the cluster does not know.
+    public var maxGuests = 256
+    /// Requests of one guest that wait for their answers; with more it is hung up on.
+    public var maxGuestRequests = 4
+    /// The largest frame a guest may send, without its length.
+    public var guestFrameBytes = 16 << 10
+    /// How often a guest asks whether the cluster knows it by now.
+    public var guestPause = TimeAmount.milliseconds(100)
 
     public init() {}
 

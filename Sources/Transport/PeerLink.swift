@@ -10,7 +10,8 @@ import PeerWire
 ///              ┌──────────── either lane ends: `lost`, wait ◀───────────┐
 ///              ▼                                                        │
 ///     waiting (redial timer) ──▶ dialling both lanes ──both greeted──▶ up: `connected`
-final class PeerLink {
+///                                                 └─a guest to it─▶ only requests may be forwarded
+final class PeerLink: LaneOwner {
     let peer: NodeID
     private(set) var endpoint: PeerEndpoint
     private(set) var isUp = false
@@ -47,6 +48,9 @@ final class PeerLink {
         return lane == .bulk ? bulk : heartbeat
     }
 
+    /// Whether the peer takes requests: also while this node is but a guest to it.
+    var takesRequests: Bool { bulk.map { $0.isOpen || $0.isVisiting } ?? false }
+
     var isInDoubt: Bool { heartbeat?.isInDoubt ?? false }
 
     func flush() {
@@ -64,7 +68,7 @@ final class PeerLink {
         let shard = UInt32(owner.shard)
         let both = [PeerLane.heartbeat, .bulk].map { lane in
             DialedLane(
-                lane, link: self, hello: owner.identity.hello(shard: shard, lane: lane), limits: limits, loop: loop)
+                lane, owner: self, hello: owner.identity.hello(shard: shard, lane: lane), limits: limits, loop: loop)
         }
         heartbeat = both[0]
         bulk = both[1]
@@ -94,7 +98,9 @@ final class PeerLink {
     func flaw(of hello: Hello) -> String? {
         guard let owner else { return "is not wanted any more" }
         if hello.node != peer { return "calls itself \(hello.node)" }
-        return owner.identity.isForeign(hello) ? "belongs to another cluster" : nil
+        if owner.identity.isForeign(hello) { return "belongs to another cluster" }
+        guard let known = owner.directories[peer], known != hello.directory else { return nil }
+        return "has another data directory than the node that the cluster knows"
     }
 
     func opened(_ lane: DialedLane) {
@@ -106,12 +112,13 @@ final class PeerLink {
         owner?.wentUp(peer)
     }
 
-    func ended(_ lane: DialedLane, _ reason: String) {
+    func ended(_ lane: DialedLane, _ end: LaneEnd) {
         guard lane === bulk || lane === heartbeat else { return }
         // A peer that was up for a moment only is treated like one that cannot be reached.
         if isUp, .now() - upSince >= limits.redialLast { pause = limits.redialFirst }
-        takeDown(reason, redialIn: pause)
+        takeDown(end.reason, redialIn: pause)
         pause = min(limits.redialLast, pause * 2)
+        if let refusal = end.refusal { owner?.wasRefused(refusal.reason, by: refusal.hello) }
     }
 
     private func takeDown(_ reason: String, redialIn delay: TimeAmount) {
@@ -134,9 +141,9 @@ final class PeerLink {
     }
 
     private func goDown() {
+        failForwards()
         guard isUp else { return }
         isUp = false
-        failForwards()
         owner?.wentDown(peer)
     }
 
@@ -154,7 +161,7 @@ final class PeerLink {
         _ request: ByteBuffer, id: UInt64, timeout: TimeAmount,
         completion: @escaping (Result<ByteBuffer, ForwardFailure>) -> Void
     ) {
-        guard let lane = lane(.bulk) else { return completion(.failure(.notConnected)) }
+        guard let lane = bulk, lane.isOpen || lane.isVisiting else { return completion(.failure(.notConnected)) }
         guard forwards.count < limits.maxForwards,
             lane.add(Forward(id: id, kind: ForwardKind.request, bytes: request))
         else {

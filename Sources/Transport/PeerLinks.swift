@@ -15,6 +15,10 @@ public final class PeerLinks {
     public let shard: Int
     /// What this node says of itself from the next connection on.
     public var identity: PeerIdentity
+    /// The data directories of peers that the cluster knows: another one under the same id is not spoken to.
+    public var directories: [NodeID: TopicID] = [:]
+    /// Told when a peer of this cluster says that it does not admit this node.
+    public var refused: (HelloReply.Refusal, Hello) -> Void = { _, _ in }
     /// Letters that were not sent because the peer was not connected, its queue was full, or they were too large.
     public private(set) var droppedLetters = 0
     let limits: PeerLimits
@@ -24,7 +28,8 @@ public final class PeerLinks {
     private var links: [NodeID: PeerLink] = [:]
     private var dirty: [PeerLink] = []
     private var lastForward: UInt64 = 0
-    private var isClosed = false
+    var isClosed = false
+    var seedCalls: [ObjectIdentifier: SeedCall] = [:]
 
     /// - Parameters:
     ///   - connected: both lanes to the peer are up. Followed by one `lost`, except after `close`.
@@ -64,6 +69,9 @@ public final class PeerLinks {
 
     public func isConnected(_ peer: NodeID) -> Bool { links[peer]?.isUp ?? false }
 
+    /// Peers that take requests, be this node a member or but a guest to them. In ascending order.
+    public var peersTakingRequests: [NodeID] { links.values.filter(\.takesRequests).map(\.peer).sorted() }
+
     func isInDoubt(_ peer: NodeID) -> Bool { links[peer]?.isInDoubt ?? false }
 
     /// In ascending order.
@@ -77,6 +85,12 @@ public final class PeerLinks {
         links = [:]
         dirty = []
         for link in all { link.close() }
+        for call in seedCalls.values { call.cancel() }
+        seedCalls = [:]
+    }
+
+    func wasRefused(_ refusal: HelloReply.Refusal, by hello: Hello) {
+        if !isClosed { refused(refusal, hello) }
     }
 
     func wentUp(_ peer: NodeID) { connected(peer) }
@@ -96,7 +110,7 @@ public final class PeerLinks {
         case .append(let append) where !append.runs.isEmpty:
             lane = .bulk
             size += append.runs.count * PeerLimits.termRunBytes
-        case .snapshot: lane = .bulk
+        case .snapshot, .repair: lane = .bulk
         default: break
         }
         guard size <= limits.maxFrameBytes, let link = links[peer], let open = link.lane(lane),

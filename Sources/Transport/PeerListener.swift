@@ -10,14 +10,17 @@ public final class PeerListener: Sendable {
     private let server: any Channel
     private let gate: AcceptGate
     private let identity: PeerIdentityCell
+    private let roster: PeerRosterCell
     private let loops: [NIOLoopBound<PeerConnectionLoop>]
 
     private init(
-        server: any Channel, gate: AcceptGate, identity: PeerIdentityCell, loops: [NIOLoopBound<PeerConnectionLoop>]
+        server: any Channel, gate: AcceptGate, identity: PeerIdentityCell, roster: PeerRosterCell,
+        loops: [NIOLoopBound<PeerConnectionLoop>]
     ) {
         self.server = server
         self.gate = gate
         self.identity = identity
+        self.roster = roster
         self.loops = loops
     }
 
@@ -29,11 +32,14 @@ public final class PeerListener: Sendable {
         receiver: any PeerReceiver, logger: Logger
     ) async throws -> PeerListener {
         let identity = PeerIdentityCell(identity)
+        let roster = PeerRosterCell()
+        let guests = GuestGate(limit: limits.maxGuests)
         var loops: [NIOLoopBound<PeerConnectionLoop>] = []
         for loop in group.makeIterator() {
             let bound = try await loop.submit {
                 let state = PeerConnectionLoop(
-                    eventLoop: loop, limits: limits, receiver: receiver, identity: identity, log: LogGate(logger))
+                    eventLoop: loop, limits: limits, receiver: receiver, identity: identity, roster: roster,
+                    guests: guests, log: LogGate(logger))
                 return NIOLoopBound(state, eventLoop: loop)
             }.get()
             loops.append(bound)
@@ -46,7 +52,7 @@ public final class PeerListener: Sendable {
             group, loops: loops, gate: gate, backOff: gateLimits.acceptBackOff, limits: limits, logger: logger
         )
         .bind(host: host, port: port).get()
-        return PeerListener(server: server, gate: gate, identity: identity, loops: loops)
+        return PeerListener(server: server, gate: gate, identity: identity, roster: roster, loops: loops)
     }
 
     private static func bootstrap(
@@ -87,6 +93,13 @@ public final class PeerListener: Sendable {
 
     /// What is checked and answered from the next Hello on: for a node that learns which cluster it belongs to.
     public func setIdentity(_ identity: PeerIdentity) { self.identity.value = identity }
+
+    /// Who may do what from now on. Until the first call everybody is a member. Connections of those who are refused by
+    /// it are closed, and told why.
+    public func setRoster(_ roster: PeerRoster) {
+        self.roster.value = roster
+        for loop in loops { loop.eventLoop.execute { loop.value.review() } }
+    }
 
     /// Stops accepting and closes every connection. The receiver does not hear of their ends.
     public func close() async {

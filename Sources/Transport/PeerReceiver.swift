@@ -13,6 +13,9 @@ public protocol PeerReceiver: AnyObject, Sendable {
     /// whoever keeps one for long should copy it.
     func received(_ letters: [PeerLetter], from peer: NodeID, on loop: any EventLoop)
     func received(_ announcements: [LeaderAnnouncement], from peer: NodeID, on loop: any EventLoop)
+    /// A guest asks something, most likely to be taken in. At most `PeerLimits.maxGuestRequests` of one connection wait
+    /// for their answers, and none is longer than `PeerLimits.guestFrameBytes`.
+    func received(guestRequest request: ByteBuffer, from guest: Hello, reply: ForwardReplyPath)
     /// A request to be answered in the peer's place, by one call of `reply`, from anywhere.
     func received(forwarded request: ByteBuffer, from peer: NodeID, reply: ForwardReplyPath)
     /// A connection of this peer was admitted, so it can likely be reached: shards that have no connection to it should
@@ -24,6 +27,10 @@ public protocol PeerReceiver: AnyObject, Sendable {
 }
 
 extension PeerReceiver {
+    public func received(guestRequest request: ByteBuffer, from guest: Hello, reply: ForwardReplyPath) {
+        reply.refuse()
+    }
+
     public func acceptedConnectionOpened(from peer: NodeID) {}
 }
 

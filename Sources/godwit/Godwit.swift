@@ -24,6 +24,6 @@ struct Godwit: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             NodeCommand.self, DevCommand.self, TopicCommand.self, ProduceCommand.self, ConsumeCommand.self,
-            GroupCommand.self, ClusterCommand.self, BenchCommand.self, SettingsCommand.self,
+            GroupCommand.self, ClusterCommand.self, LogCommand.self, BenchCommand.self, SettingsCommand.self,
         ])
 }

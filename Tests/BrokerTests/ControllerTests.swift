@@ -245,20 +245,4 @@ func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> 
         #expect(again.controller.state.node(NodeID(2))?.kafka.host == "host2099")
         #expect(again.controller.state.clusterID == ClusterID(high: 8, low: 9))
     }
-
-    @Test func aDamagedSnapshotIsNotRead() throws {
-        var state = ClusterState()
-        state.apply(.formCluster(ClusterID(high: 1, low: 1)), at: Offset(0))
-        let bytes = MetadataSnapshot(state: state, nextOffset: Offset(1)).encoded()
-        #expect(try MetadataSnapshot(decoding: bytes).state == state)
-        for at in bytes.readerIndex..<bytes.writerIndex {
-            var damaged = bytes
-            damaged.setInteger((damaged.getInteger(at: at, as: UInt8.self) ?? 0) ^ 0x10, at: at)
-            #expect(throws: (any Error).self) { try MetadataSnapshot(decoding: damaged) }
-        }
-        for length in 0..<bytes.readableBytes {
-            let cut = try #require(bytes.getSlice(at: 0, length: length))
-            #expect(throws: (any Error).self) { try MetadataSnapshot(decoding: cut) }
-        }
-    }
 }

@@ -37,7 +37,7 @@ import Testing
     }
 
     /// The leader's first entry of its term, committed.
-    private func follow(_ node: OneNode, committing: Bool) throws {
+    private func follow(_ node: OneNode, committing: Bool, isComplete: Bool = false) throws {
         let marker = MarkerEntry.encode(
             kind: .leaderStart, term: term, nextOffset: Offset(0), timestamp: node.environment.wallClock)
         let end = LogIndex(1)
@@ -45,7 +45,8 @@ import Testing
         node.shard.receive(.append(append), of: partition, payload: marker, from: NodeID(2))
         node.settle()
         guard committing else { return }
-        let beat = Heartbeat(term: term, commit: end, sequence: node.environment.now.nanoseconds)
+        let beat = Heartbeat(
+            term: term, commit: end, sequence: node.environment.now.nanoseconds, isComplete: isComplete)
         node.shard.receive(.heartbeat(beat), of: partition, payload: nil, from: NodeID(2))
         node.settle()
     }
@@ -58,6 +59,8 @@ import Testing
         try follow(node, committing: false)
         #expect(replica.isRebuilding, "the leader has not said yet what is committed")
         try follow(node, committing: true)
+        #expect(replica.isRebuilding, "the leader has not said yet that nothing is missing")
+        try follow(node, committing: true, isComplete: true)
         #expect(!replica.isRebuilding)
         #expect(answersVotes(node, term: Term(9)))
     }

@@ -7,6 +7,7 @@ import LogStorage
 import MetadataCore
 import NIOCore
 import NIOEmbedded
+import RecordBatches
 import Replication
 import Settings
 import Testing
@@ -16,16 +17,17 @@ private final class TwoShards {
     let halves: [OneNode]
     private let loops = [EmbeddedEventLoop(), EmbeddedEventLoop()]
 
-    init(partitions: Int32) throws {
+    init(partitions: Int32, configs: [(name: String, value: String?)] = []) throws {
         halves = [try OneNode(index: 0), try OneNode(index: 1)]
         let id = TopicID(high: 300, low: 1)
         let placement = PartitionPlacement(replicas: [OneNode.node])
+        let configs = try TopicConfigs(validating: configs)
         for half in halves {
             half.apply(
                 .createTopic(
                     NewTopic(
                         id: id, name: try TopicName("events"),
-                        partitions: Array(repeating: placement, count: Int(partitions)), configs: TopicConfigs(),
+                        partitions: Array(repeating: placement, count: Int(partitions)), configs: configs,
                         created: half.environment.wallClock)))
         }
         for index in 0..<partitions {
@@ -56,6 +58,32 @@ private final class TwoShards {
 }
 
 @Suite struct TwoShardTests {
+    /// Packing is done where the client is, the append where the partition is.
+    @Test func batchesForTheOtherShardArePackedAnewToo() throws {
+        let two = try TwoShards(partitions: 8, configs: [("compression.type", "zstd")])
+        let values = (0..<50).map { "value \($0)" }
+        var request = produceRequest(try batch(values, codec: .gzip))
+        request.topics[0].partitions = try (0..<8 as Range<Int32>).map { index in
+            var partition = ProduceRequest.Partition()
+            partition.index = index
+            // Some come in the topic's form.
+            partition.records = try batch(values, codec: index % 3 == 0 ? .zstd : .gzip)
+            return partition
+        }
+        let stored = try two.ask(request, version: 9)
+        #expect(stored.topics[0].partitions.map(\.index) == [0, 1, 2, 3, 4, 5, 6, 7])
+        #expect(stored.topics[0].partitions.allSatisfy { $0.error == ErrorCode.none && $0.baseOffset == 0 })
+        for index in 0..<8 as Range<Int32> {
+            let fetched = try #require(try two.ask(fetchRequest(partition: index, from: 0), version: 12).only)
+            guard case .bytes(let bytes) = fetched.records else {
+                Issue.record("partition \(index) is empty")
+                continue
+            }
+            #expect(try EntryHead.parse(bytes).codec == .zstd)
+            #expect(try fetched.values == values)
+        }
+    }
+
     // KIP-74: the limit is the whole answer's, wherever its partitions are.
     @Test func twoShardsTogetherKeepToTheLimitOfOneAnswer() throws {
         let two = try TwoShards(partitions: 8)

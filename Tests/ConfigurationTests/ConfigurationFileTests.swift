@@ -42,6 +42,17 @@ import Testing
         #expect(files.sorted() == ["node1.yaml", "node2.yaml", "node3.yaml"])
     }
 
+    @Test func theJoiningNodesFindTheExampleClusters() throws {
+        for (file, cluster) in [("local-node4", "local"), ("machine-node4", "three-machines")] {
+            let joining = try load(Self.clusters.appending(path: "joining/\(file).yaml").path())
+            let nodes = try (1...3).map { try example(cluster, $0) }
+            #expect(joining.node.id == NodeID(4) && joining.voters.isEmpty)
+            #expect(joining.cluster.seeds == nodes.map(\.peerAddress))
+            #expect(Set(([joining] + nodes).map(\.kafka.advertised)).count == 4)
+            #expect(Set(([joining] + nodes).map(\.peerAddress)).count == 4)
+        }
+    }
+
     @Test func theLocalClusterIsWhereTheReadmeSays() throws {
         let nodes = try (1...3).map { try example("local", $0) }
         #expect(nodes.map(\.kafka.listen.description) == ["127.0.0.1:9092", "127.0.0.1:9093", "127.0.0.1:9094"])

@@ -118,7 +118,8 @@ import Testing
                 "flag peer.listn: unknown setting peer.listn; did you mean peer.listen?",
                 "flag loose: write it as name=value",
                 "cluster.voters is missing: set it in the file, as GODWIT_CLUSTER_VOTERS or as a flag "
-                    + "(1 to 7 voters id@host:port, each id once)",
+                    + "(1 to 101 voters id@host:port, each id once); a node that joins a running cluster says "
+                    + "cluster.seeds instead (1 to 101 addresses host:port)",
             ])
     }
 
@@ -129,6 +130,18 @@ import Testing
         let none = complaints("node.id: 1\ncluster.voters: ''\n", mode: .node)
         #expect(none == ["n.yaml:2: cluster.voters must name at least one node"])
         #expect(complaints("node.id: 1\ncluster.voters: []\n", mode: .node) == none)
+    }
+
+    @Test func aNodeFormsAClusterOrJoinsOne() throws {
+        let joining = try read("node.id: 4\ncluster:\n  seeds:\n    - a:19092\n    - b:19092\n", mode: .dev)
+        #expect(joining.cluster.seeds.map(\.description) == ["a:19092", "b:19092"] && joining.voters.isEmpty)
+        #expect(!joining.isVoter)
+        #expect(try read("node.id: 4\ncluster.seeds: a:19092, b:19092\n") == joining)
+        let both = complaints("node.id: 1\ncluster.voters: 1@127.0.0.1:19092\ncluster.seeds: a:1\n", mode: .node)
+        #expect(both.count == 1 && both[0].hasPrefix("n.yaml:3: cluster.seeds is for a node that joins"))
+        #expect(
+            complaints("node.id: 4\ncluster.seeds: ''\n", mode: .node)
+                == ["n.yaml:2: cluster.seeds must name at least one address"])
     }
 
     @Test func aWrongValueIsRefusedThoughItIsOverridden() {

@@ -117,5 +117,13 @@ struct Described: Sendable, CustomTestStringConvertible {
         pair(Sample.describeTopicPartitionsRequest, Sample.describeTopicPartitionsResponse),
         pair(Sample.listConfigResourcesRequest, Sample.listConfigResourcesResponse),
         pair(Sample.explainGroupRequest, Sample.explainGroupResponse),
+        pair(Sample.alterPartitionReassignmentsRequest, Sample.alterPartitionReassignmentsResponse),
+        pair(Sample.listPartitionReassignmentsRequest, Sample.listPartitionReassignmentsResponse),
+        pair(Sample.electLeadersRequest, Sample.electLeadersResponse),
+        pair(Sample.describeQuorumRequest, Sample.describeQuorumResponse),
+        pair(Sample.addRaftVoterRequest, Sample.addRaftVoterResponse),
+        pair(Sample.removeRaftVoterRequest, Sample.removeRaftVoterResponse),
+        pair(Sample.describeMovesRequest, Sample.describeMovesResponse),
+        pair(Sample.balanceClusterRequest, Sample.balanceClusterResponse),
     ].flatMap(\.self)
 }

@@ -100,6 +100,9 @@ import Testing
         (.describeProducers, 0...0, 0), (.deleteRecords, 0...2, 2), (.incrementalAlterConfigs, 0...1, 1),
         (.alterConfigs, 0...2, 2), (.describeLogDirs, 1...4, 2), (.describeTopicPartitions, 0...0, 0),
         (.listConfigResources, 0...1, 0), (.explainGroup, 0...0, 0),
+        (.alterPartitionReassignments, 0...1, 0), (.listPartitionReassignments, 0...0, 0), (.electLeaders, 0...2, 2),
+        (.describeQuorum, 0...2, 0), (.addRaftVoter, 0...1, 0), (.removeRaftVoter, 0...0, 0),
+        (.describeMoves, 0...0, 0), (.balanceCluster, 0...0, 0),
     ]
 
     @Test(arguments: windows.indices)

@@ -176,12 +176,16 @@ struct RecoveryTests {
         }
         var files = try prepared()
         try files.open(first, .existing).truncate(to: bytes(100))
-        #expect("\(refusal { _ = try openLog(files) } ?? .failed)".hasPrefix("damaged: \(first) at byte 100: "))
+        var log = try openLog(files)
+        #expect(log.damage.map(\.range) == [LogIndex(0)..<LogIndex(2)] && log.end == LogIndex(10), "\(log.damage)")
         #expect(try files.bytes(of: first).count == 100, "nothing is cut")
 
         files = try prepared()
         try files.remove(first)
-        #expect(refusal { _ = try openLog(files) }?.isCorrupt == true)
+        log = try openLog(files)
+        #expect(log.damage.map(\.range) == [LogIndex(0)..<LogIndex(2)] && log.end == LogIndex(10), "\(log.damage)")
+        #expect(try log.read(from: LogIndex(2), limit: bytes(10)).runs.count == 1)
+        #expect(refusal { _ = try log.read(from: LogIndex(1), limit: bytes(10)) }?.isCorrupt == true)
 
         files = try prepared()
         try files.remove("/data/p/checkpoint")
@@ -290,7 +294,7 @@ struct RecoveryTests {
         let facts = RecoveryTable.Facts(
             promiseIsKept: bit(0), connects: bit(1), tailIsWhole: bit(2), indexMatches: bit(3))
         #expect(RecoveryTable.rows.filter { $0.matches(facts) }.count == 1)
-        #expect((RecoveryTable.decide(facts).decision == .refuseDamage) == !bit(0), "what was promised is never cut")
+        #expect((RecoveryTable.decide(facts).decision == .openDamaged) == !bit(0), "what was promised is never cut")
     }
 
     @Test func checkpointsReadBackAndShortOnesAreRefused() throws {

@@ -55,7 +55,7 @@ import Testing
         #expect(throws: MetadataDecodingError.malformed("the next producer id")) {
             try ClusterState(snapshot: [2] + Array(old.dropFirst()) + [UInt8](repeating: 0xff, count: 9) + [1])
         }
-        #expect(throws: MetadataDecodingError.unknownVersion(4)) { try ClusterState(snapshot: [4]) }
+        #expect(throws: MetadataDecodingError.unknownVersion(5)) { try ClusterState(snapshot: [5]) }
     }
 
     @Test func whenAllAreGivenOutThatIsSaid() throws {

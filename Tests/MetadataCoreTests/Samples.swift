@@ -46,6 +46,13 @@ func placements(_ lists: [Int32]...) -> [PartitionPlacement] {
     lists.map { PartitionPlacement(replicas: $0.map { NodeID($0) }) }
 }
 
+func nodes(_ numbers: Int32...) -> [NodeID] { numbers.map { NodeID($0) } }
+
+func move(_ topic: UInt64, _ index: Int32, _ target: [Int32]?) -> PartitionMove {
+    PartitionMove(
+        partition: PartitionID(topic: topicID(topic), index: index), target: target.map { $0.map { NodeID($0) } })
+}
+
 func newTopic(
     _ text: String, id: UInt64, _ partitions: [PartitionPlacement] = placements([1, 2, 3]),
     configs: TopicConfigs = TopicConfigs()
@@ -75,7 +82,9 @@ extension ClusterState {
     /// Whether all but `end` is the same.
     func says(sameAs other: ClusterState) -> Bool {
         clusterID == other.clusterID && nodes == other.nodes && allTopics == other.allTopics
-            && partitionCount == other.partitionCount
+            && partitionCount == other.partitionCount && drainingNodes == other.drainingNodes
+            && removedNodes == other.removedNodes && isRebalancing == other.isRebalancing
+            && voterWishes == other.voterWishes
     }
 }
 
@@ -94,6 +103,14 @@ let sampleCommands: [MetadataCommand] = [
     .changeTopicConfigs(topicID(1), [ConfigChange(name: "a", value: "1"), ConfigChange(name: "b", value: nil)]),
     .changeGroupConfigs("orders", [ConfigChange(name: "consumer.session.timeout.ms", value: "50000")]),
     .allocateProducerIDs(ProducerIDClaim(node: NodeID(300), nonce: .max - 1)),
+    .reassign([move(1, 0, [4, 300]), move(1, 200, nil)]),
+    .completeReassignment(PartitionID(topic: topicID(1), index: 7), [NodeID(1), NodeID(300)]),
+    .setNodeState(NodeID(3), .draining),
+    .setNodeState(NodeID(300), .active),
+    .removeNode(NodeID(4)),
+    .setRebalancing(true),
+    .wishVoter(NodeID(300), .voter),
+    .wishVoter(NodeID(1), nil),
 ]
 
 /// A history drawn from a seed, in which commands clash now and then.
@@ -107,7 +124,18 @@ func history(seed: UInt64, length: Int = 80) -> [MetadataCommand] {
         let lists = (0..<Int.random(in: 0...3, using: &random)).map { _ in
             PartitionPlacement(replicas: nodes.prefix(Int.random(in: 1...3, using: &random)).map { NodeID($0) })
         }
-        switch Int.random(in: 0..<10, using: &random) {
+        switch Int.random(in: 0..<14, using: &random) {
+        case 10:
+            let target = Int.random(in: 0..<4, using: &random) == 0 ? nil : Array(nodes.prefix(3))
+            commands.append(.reassign([move(id, Int32.random(in: 0...2, using: &random), target)]))
+        case 11:
+            let partition = PartitionID(topic: topicID(id), index: Int32.random(in: 0...2, using: &random))
+            commands.append(.completeReassignment(partition, nodes.prefix(3).map { NodeID($0) }))
+        case 12:
+            commands.append(.setNodeState(NodeID(nodes[0]), Bool.random(using: &random) ? .draining : .active))
+            commands.append(.setRebalancing(Bool.random(using: &random)))
+            commands.append(.wishVoter(NodeID(nodes[1]), [nil, .voter, .observer][Int(id % 3)]))
+        case 13: commands.append(.removeNode(NodeID(nodes[0])))
         case 0: commands.append(.formCluster(ClusterID(high: id, low: 0)))
         case 1:
             let disk = UInt64.random(in: 1...2, using: &random)

@@ -26,17 +26,33 @@ import Testing
                 ], commit: LogIndex(127))),
         .append(Append(term: Term(9), prev: .empty, runs: [], commit: .zero)),
         .appendReply(AppendReply(term: Term(9), outcome: .matched(LogIndex(128)))),
+        .appendReply(AppendReply(term: Term(9), outcome: .matched(LogIndex(128)), isRebuilding: true)),
+        .appendReply(
+            AppendReply(term: Term(9), outcome: .rejected(prev: position, hint: .empty), isRebuilding: true)),
+        .heartbeat(Heartbeat(term: Term(9), commit: LogIndex(4), sequence: 77, isComplete: true)),
+        .heartbeatReply(
+            HeartbeatReply(
+                term: Term(9), sequence: 1 << 62, held: LogIndex(12), matched: LogIndex(11), isRebuilding: true)),
         .appendReply(AppendReply(term: Term(9), outcome: .rejected(prev: position, hint: .empty))),
         .heartbeat(Heartbeat(term: Term(9), commit: LogIndex(16_384), sequence: .max)),
         .heartbeatReply(
             HeartbeatReply(term: Term(9), sequence: 1 << 62, held: LogIndex(12), matched: LogIndex(11))),
-        .snapshot(Snapshot(term: Term(9), anchor: LogAnchor(position: position, offset: Offset(5)))),
+        .snapshot(
+            Snapshot(
+                term: Term(9), anchor: LogAnchor(position: position, offset: Offset(5)),
+                members: RaftMembers(
+                    voters: [NodeID(1), NodeID(200), NodeID(3)], outgoing: [NodeID(1), NodeID(7)],
+                    learners: [NodeID(7), NodeID(90_000)]))),
         .timeoutNow(term: Term(9)),
+        .repair(.request(number: .max, range: LogIndex(127)..<LogIndex(.max))),
+        .repair(.answer(number: 128, .entries)),
+        .repair(.answer(number: 0, .unable)),
     ]
 
     static let frames: [PeerFrame] =
         [
             .hello(hello), .helloReply(HelloReply(hello)), .helloReply(HelloReply(hello, refusal: .otherCluster)),
+            .helloReply(HelloReply(hello, isGuest: true)),
             .hello(
                 Hello(
                     cluster: nil, node: NodeID(0), directory: .zero, shard: 0, lane: .bulk, fresh: false)),
@@ -85,7 +101,7 @@ import Testing
     }
 
     @Test func refusalsKeepTheirNumbers() {
-        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...6))
+        #expect(HelloReply.Refusal.allCases.map(\.rawValue) == Array(1...7))
     }
 
     @Test(arguments: frames)
@@ -101,7 +117,7 @@ import Testing
         let read = try Self.read(Self.bytes(of: Self.frames))
         // Letters that follow each other came together in one frame.
         #expect(Self.letters(in: read) == Self.letters(in: Self.frames))
-        #expect(read.count == 9)
+        #expect(read.count == 10)
     }
 
     @Test func largePayloadsAreNotCopied() throws {
@@ -186,8 +202,40 @@ import Testing
         var longer = body
         longer.writeInteger(UInt8(0))
         #expect(throws: PeerWireError.trailingBytes) { try PeerFrame(longer) }
-        body.setInteger(UInt16(2), at: body.readerIndex + 1)
-        #expect(throws: PeerWireError.unsupportedVersion(2)) { try PeerFrame(body) }
+        let other = peerProtocolVersion + 1
+        body.setInteger(other, at: body.readerIndex + 1)
+        #expect(throws: PeerWireError.unsupportedVersion(other)) { try PeerFrame(body) }
+    }
+
+    /// What comes beside a snapshot's anchor: no list is believed beyond what its bytes have earned.
+    @Test(arguments: [
+        ([0, 0, 0], PeerWireError.outOfRange(field: "a number of voters")),
+        ([2, 5, 5, 0, 0], .outOfRange(field: "a node's place")),
+        ([2, 5, 4, 0, 0], .outOfRange(field: "a node's place")),
+        ([0x81, 8, 1, 1, 1], .outOfRange(field: "a number of nodes")),
+        ([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], .outOfRange(field: "a number of nodes")),
+        ([100, 1, 2, 3], .truncated),
+        ([1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], .outOfRange(field: "a node id")),
+    ])
+    func badMembersAreRefused(bytes: [UInt8], error: PeerWireError) {
+        var body = ByteBuffer(bytes: [3])
+        body.writeMultipleIntegers(UInt64(1), UInt64(2), UInt32(3))
+        // A snapshot in term 9 whose anchor is at 4 of term 3, offset 4.
+        body.writeBytes([10, 9, 3, 4, 4])
+        body.writeBytes(bytes)
+        #expect(throws: error) { try PeerFrame(body) }
+    }
+
+    @Test func onlyAnswersAndHeartbeatsAreFlagged() throws {
+        for message in Self.messages {
+            var body = Self.bytes(of: [.letters([PeerLetter(group: Self.group, message: message)])])
+            body.moveReaderIndex(forwardBy: 4)
+            let place = body.readerIndex + 21
+            let kind = try #require(body.getInteger(at: place, as: UInt8.self))
+            body.setInteger(kind | 0x40, at: place)
+            let isFlaggable = [6, 7, 8, 9].contains(kind & 0x3f)
+            #expect(((try? PeerFrame(body)) != nil) == isFlaggable, "\(message)")
+        }
     }
 
     /// Reading never traps, and what it accepts it writes back byte for byte.

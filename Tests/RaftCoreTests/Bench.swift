@@ -9,6 +9,8 @@ struct Entry: Hashable {
     var term: Term
     var end: LogIndex
     var value: UInt64
+    /// Who belongs to the group from here on; nil for a record.
+    var members: RaftMembers?
 }
 
 /// A message on its way, with the entries that travel beside it.
@@ -32,6 +34,12 @@ struct Member {
     var unpersisted: HardState?
     var held: [Envelope] = []
     var commit = LogIndex.zero
+    /// What this member was told of who founded the group.
+    var founders: RaftMembers
+    /// What the snapshot that the log begins with has said.
+    var membersAtStart: RaftMembers?
+    /// Its disk was lost, and it knows that.
+    var isRebuilding = false
 
     var end: LogIndex { log.last?.end ?? start.position.end }
 
@@ -48,6 +56,20 @@ struct Member {
         guard index > start.position.end, index <= end else { return nil }
         for place in log.indices.reversed() where startOf(place) < index { return log[place].term }
         return nil
+    }
+
+    var changes: [MembersEntry] {
+        log.indices.compactMap { place in
+            log[place].members.map { MembersEntry(slot: startOf(place), members: $0) }
+        }
+    }
+
+    /// What retention keeps of the entries that it removes.
+    mutating func forgetEntries(through anchor: LogAnchor) {
+        membersAtStart = log.last { $0.end <= anchor.position.end && $0.members != nil }?.members ?? membersAtStart
+        log.removeAll { $0.end <= anchor.position.end }
+        start = anchor
+        beforeTruncation = nil
     }
 
     var terms: TermTable {
@@ -74,18 +96,21 @@ struct Bench {
     /// What `settle` delivers; all else is lost.
     var passes: (Flight) -> Bool = { _ in true }
     var oracle = Oracle()
+    /// The caller does not append that the joint configuration is left.
+    var refusesToLeave = false
     private var nextValue: UInt64 = 1
 
     init(
         voters: Int, learners: Int = 0, limits: RaftLimits = RaftLimits(), seed: UInt64 = 1,
-        logs: [[Int32]] = [], hardStates: [HardState] = [], eagerCommit: Bool = false
+        strangers: Int = 0, logs: [[Int32]] = [], hardStates: [HardState] = [], eagerCommit: Bool = false
     ) {
         self.limits = limits
         self.seed = seed
         roster = RaftMembers(
             voters: (0..<voters).map { NodeID(Int32($0)) },
             learners: (voters..<voters + learners).map { NodeID(Int32($0)) })
-        for place in 0..<voters + learners {
+        for place in 0..<voters + learners + strangers {
+            let founders = place < voters + learners ? roster : .none
             let terms = place < logs.count ? logs[place] : []
             var log: [Entry] = []
             for (slot, term) in terms.enumerated() {
@@ -94,7 +119,10 @@ struct Bench {
             }
             let disk = place < hardStates.count ? hardStates[place] : HardState(term: Term(terms.max() ?? 0))
             var member = Member(
-                node: Self.node(place, roster: roster, limits: limits, seed: seed, now: now, eagerCommit: eagerCommit))
+                node: Self.node(
+                    place, roster: founders, limits: limits, seed: seed, now: now, eagerCommit: eagerCommit),
+                founders: founders)
+            member.isRebuilding = founders == .none
             member.log = log
             member.durable = member.end
             member.disk = disk
@@ -123,8 +151,18 @@ struct Bench {
         members[place].node.handle(event, now: now, into: &output)
         perform(output, at: place, entries: entries)
         oracle.observe(place, members[place], output)
+        oracle.observeMembers(place, members)
         if let term = output.appendLeaderStart {
             append(place, slots: 1, term: term)
+        }
+        if let changed = output.appendMembers, members[place].node.pendingMembers == changed,
+            !(refusesToLeave && members[place].node.members.isJoint)
+        {
+            append(place, slots: 1, term: members[place].node.term, members: changed)
+        }
+        if output.endRebuilding, members[place].isRebuilding {
+            members[place].isRebuilding = false
+            step(place, .rebuilt)
         }
         return output
     }
@@ -148,7 +186,9 @@ struct Bench {
             members[place].held += output.sendOncePersisted
         }
         if let commit = output.committed { members[place].commit = commit }
-        if let anchor = output.installSnapshot {
+        if let snapshot = output.installSnapshot {
+            let anchor = snapshot.anchor
+            members[place].membersAtStart = snapshot.members
             members[place].log = []
             members[place].start = anchor
             members[place].durable = anchor.position.end
@@ -166,11 +206,20 @@ struct Bench {
         flights.append(Flight(from: NodeID(Int32(place)), to: envelope.to, message: envelope.message))
     }
 
-    private mutating func append(_ place: Int, slots: Int64, term: Term) {
+    private mutating func append(_ place: Int, slots: Int64, term: Term, members changed: RaftMembers? = nil) {
         let end = members[place].end.advanced(by: slots)
-        members[place].log.append(Entry(term: term, end: end, value: nextValue))
+        if let changed { oracle.membersChange(to: changed, by: members[place]) }
+        members[place].log.append(Entry(term: term, end: end, value: nextValue, members: changed))
         nextValue += 1
-        step(place, .proposed(end: end))
+        step(place, .proposed(end: end, members: changed))
+    }
+
+    /// Asks the leader at `place` for one step, and says whether it was heard.
+    @discardableResult
+    mutating func change(_ place: Int, to wanted: RaftMembers) -> Bool {
+        let before = members[place].log.count
+        step(place, .changeMembers(wanted))
+        return members[place].log.count > before
     }
 
     /// The leader at `place` takes in a batch of so many records.
@@ -182,7 +231,8 @@ struct Bench {
     /// The end of a turn: sends every peer what it is due.
     mutating func replicate(_ place: Int) {
         guard members[place].isUp else { return }
-        for peer in roster.voters + roster.learners where Int(peer.rawValue) != place {
+        let peers = (0..<members[place].node.peerCount).map { members[place].node.peer(at: $0) }
+        for peer in peers {
             while let plan = members[place].node.nextAppend(to: peer, now: now) { send(plan, to: peer, from: place) }
         }
     }
@@ -230,7 +280,16 @@ struct Bench {
     }
 
     mutating func deliver(_ flight: Flight) {
-        step(Int(flight.to.rawValue), .received(flight.message, from: flight.from), entries: flight.entries)
+        var at = LogIndex.zero
+        if case .append(let append) = flight.message { at = append.prev.end }
+        var changes: [MembersEntry] = []
+        for entry in flight.entries {
+            if let changed = entry.members { changes.append(MembersEntry(slot: at, members: changed)) }
+            at = entry.end
+        }
+        step(
+            Int(flight.to.rawValue), .received(flight.message, from: flight.from, changes: changes),
+            entries: flight.entries)
     }
 
     mutating func crash(_ place: Int, keepingUnsynced kept: Int = 0, keepsHardState: Bool = false, undoes: Bool = false)
@@ -254,11 +313,25 @@ struct Bench {
         let member = members[place]
         members[place].isUp = true
         members[place].node = RaftNode(
-            id: NodeID(Int32(place)), group: Self.group, members: roster, timing: Self.timing, limits: limits,
+            id: NodeID(Int32(place)), group: Self.group, members: member.founders, timing: Self.timing, limits: limits,
             restoring: member.disk,
-            log: RaftLogView(start: member.start, end: member.end, durable: member.end, terms: member.terms),
+            log: RaftLogView(
+                start: member.start, end: member.end, durable: member.end, terms: member.terms,
+                membersAtStart: member.membersAtStart, changes: member.changes),
             commit: member.start.position.end, seed: seed &* 31 &+ UInt64(place) &+ now.nanoseconds, now: now,
-            eagerCommit: eagerCommit)
+            eagerCommit: eagerCommit, isRebuilding: member.isRebuilding)
+    }
+
+    /// The disk of a member that is down is replaced by an empty one; the letters it has sent are lost with it.
+    mutating func wipe(_ place: Int, unnoticed isUnnoticed: Bool = false) {
+        members[place].log = []
+        members[place].start = .origin
+        members[place].durable = .zero
+        members[place].disk = HardState()
+        members[place].membersAtStart = nil
+        members[place].isRebuilding = !isUnnoticed
+        members[place].commit = .zero
+        flights.removeAll { $0.from == NodeID(Int32(place)) }
     }
 
     // MARK: - In bulk

@@ -13,7 +13,7 @@ struct Oracle {
     /// C8: whom each member voted for.
     private var votes: [[Term: NodeID]] = []
     private var ends: [LogIndex] = []
-    private(set) var violations: [String] = []
+    var violations: [String] = []
 
     mutating func observe(_ place: Int, _ member: Member, _ output: RaftNode.Output) {
         if let fault = output.fault { violations.append(fault) }

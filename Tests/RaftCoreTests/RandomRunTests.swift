@@ -49,17 +49,19 @@ struct RandomRun {
     var forgetsEntries = false
     private var cuts: Set<[Int]> = []
 
-    init(seed: UInt64) {
+    init(seed: UInt64, voters given: Int? = nil, strangers: Int = 0) {
         self.seed = seed
         random = SeededRandom(seed: seed)
-        let voters = [1, 3, 3, 3, 4, 5, 5][random.below(7)]
+        let drawn = [1, 3, 3, 3, 4, 5, 5][random.below(7)]
+        let voters = given ?? drawn
         let limits = RaftLimits(
             maxAppendBytes: ByteCount(Int64(100 * (1 + random.below(4)))),
             maxInflightBytes: ByteCount(Int64(200 * (1 + random.below(8)))), maxInflightAppends: 1 + random.below(6))
         lossPercent = [0, 0, 5, 20][random.below(4)]
         crashPerMille = [0, 5, 15][random.below(3)]
         bench = Bench(
-            voters: voters, learners: random.below(2), limits: limits, seed: seed, eagerCommit: random.chance(30))
+            voters: voters, learners: given == nil ? random.below(2) : 0, limits: limits, seed: seed,
+            strangers: strangers, eagerCommit: random.chance(30))
     }
 
     mutating func storm(events: Int) {
@@ -71,7 +73,7 @@ struct RandomRun {
         bench.oracle.compare(bench.members)
     }
 
-    private mutating func event() {
+    mutating func event() {
         let place = random.below(bench.members.count)
         switch random.below(100) {
         case 0..<55: deliverOne()
@@ -89,7 +91,7 @@ struct RandomRun {
         if random.below(1_000) < crashPerMille { crashOrRestart(place) }
     }
 
-    private mutating func deliverOne() {
+    mutating func deliverOne() {
         guard !bench.flights.isEmpty else { return }
         // Mostly the oldest, sometimes any: letters overtake each other.
         let place = random.chance(80) ? 0 : random.below(bench.flights.count)
@@ -119,9 +121,7 @@ struct RandomRun {
             return
         }
         let anchor = LogAnchor(position: LogPosition(term: last.term, end: last.end), offset: .zero)
-        bench.members[leader].log.removeAll { $0.end <= last.end }
-        bench.members[leader].start = anchor
-        bench.members[leader].beforeTruncation = nil
+        bench.members[leader].forgetEntries(through: anchor)
         bench.step(leader, .logStartMoved(anchor))
     }
 
@@ -130,6 +130,10 @@ struct RandomRun {
             bench.restart(place)
             return
         }
+        crash(place)
+    }
+
+    mutating func crash(_ place: Int) {
         let unsynced = bench.members[place].log.count - bench.durableImage(place).count
         bench.crash(
             place, keepingUnsynced: random.below(unsynced + 1), keepsHardState: random.chance(50),
@@ -145,12 +149,16 @@ struct RandomRun {
         }
     }
 
-    /// The faults end: one leader comes, and what it takes in is committed everywhere.
-    mutating func calm() {
-        guard bench.oracle.violations.isEmpty else { return }
+    mutating func heal() {
         cuts.removeAll()
         for place in bench.members.indices where !bench.members[place].isUp { bench.restart(place) }
         bench.settle()
+    }
+
+    /// The faults end: one leader comes, and what it takes in is committed everywhere.
+    mutating func calm() {
+        guard bench.oracle.violations.isEmpty else { return }
+        heal()
         bench.run(milliseconds: 8_000)
         #expect(bench.leaders.count == 1, "seed \(seed): leaders \(bench.leaders)")
         guard let leader = bench.leaders.first else { return }

@@ -19,6 +19,7 @@ enum Rules {
         "PeerWire": ["LogModel", "RaftCore", "NIOCore"],
         "MetadataCore": ["LogModel", "Settings"],
         "RegularExpressions": [],
+        "Histories": [],
         "GroupCore": ["LogModel", "Settings", "KafkaWire", "RegularExpressions", "NIOCore"],
     ]
 

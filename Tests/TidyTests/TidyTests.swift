@@ -24,7 +24,7 @@ import Testing
     }
 
     /// What lies beside the targets: programs that run other programs.
-    private static let noTargets: Set<String> = ["Conformance"]
+    private static let noTargets: Set<String> = ["Chaos", "Conformance"]
 
     private static func targets(_ kind: String) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: root.appending(path: kind).path())
@@ -47,7 +47,8 @@ import Testing
     }
 
     @Test func everyScriptStopsAtItsFirstFailure() throws {
-        for path in Self.files(under: ["scripts", ".ci", "benchmarks", "Tests/Conformance"], with: [".sh", "/run"]) {
+        let folders = ["scripts", ".ci", "benchmarks", "Tests/Chaos", "Tests/Conformance"]
+        for path in Self.files(under: folders, with: [".sh", "/run"]) {
             let text = try Self.text(path)
             let isStrict = text.contains("set -euo pipefail")
             let isLicensed = text.contains("SPDX-License-Identifier: Apache-2.0")

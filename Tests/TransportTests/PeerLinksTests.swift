@@ -81,7 +81,9 @@ import Testing
         await links.seen.reaches { $0.connected.count == 1 }
         let payload = ByteBuffer(repeating: 1, count: 600)
         let snapshot = Message.snapshot(
-            Snapshot(term: Term(1), anchor: LogAnchor(position: .empty, offset: Offset(0))))
+            Snapshot(
+                term: Term(1), anchor: LogAnchor(position: .empty, offset: Offset(0)),
+                members: RaftMembers(voters: [NodeID(1)])))
         let dropped = try await links.run { links -> [Int] in
             var dropped: [Int] = []
             for message in [entries(to: 1), snapshot, letter(1), entries(to: 2), letter(2)] {

@@ -83,6 +83,7 @@ final class RecordingReceiver: PeerReceiver {
         var lost: [NodeID] = []
         var forwards: [ByteBuffer] = []
         var replies: [ForwardReplyPath] = []
+        var guestRequests: [ByteBuffer] = []
         var hellos: [Hello] = []
     }
 
@@ -123,6 +124,14 @@ final class RecordingReceiver: PeerReceiver {
         answer?(request, reply)
     }
 
+    func received(guestRequest request: ByteBuffer, from guest: Hello, reply: ForwardReplyPath) {
+        record.change {
+            $0.guestRequests.append(request)
+            $0.replies.append(reply)
+        }
+        answer?(request, reply)
+    }
+
     func acceptedConnectionOpened(from peer: NodeID) { record.change { $0.opened.append(peer) } }
     func acceptedConnectionLost(from peer: NodeID) { record.change { $0.lost.append(peer) } }
 }
@@ -146,6 +155,8 @@ final class LinksUnderTest: Sendable {
     struct Seen: Sendable {
         var connected: [NodeID] = []
         var lost: [NodeID] = []
+        var refusals: [HelloReply.Refusal] = []
+        var seedAnswers: [Result<ByteBuffer, SeedFailure>] = []
         var answers: [Result<ByteBuffer, ForwardFailure>] = []
     }
 
@@ -167,6 +178,7 @@ final class LinksUnderTest: Sendable {
                 logger: Logger(label: "test") { _ in LineLog(lines: log) },
                 connected: { peer in seen.change { $0.connected.append(peer) } },
                 lost: { peer in seen.change { $0.lost.append(peer) } })
+            links.refused = { refusal, _ in seen.change { $0.refusals.append(refusal) } }
             return NIOLoopBound(links, eventLoop: loop)
         }.get()
     }
@@ -189,6 +201,16 @@ final class LinksUnderTest: Sendable {
         try await run { [seen] links in
             links.forward(ByteBuffer(string: request), to: NodeID(peer), timeout: timeout) { result in
                 seen.change { $0.answers.append(result) }
+            }
+        }
+    }
+
+    func ask(port: Int, _ request: String = "take me in", patience: TimeAmount = .seconds(30)) async throws {
+        try await run { [seen] links in
+            links.ask(
+                seed: PeerEndpoint(host: "127.0.0.1", port: port), ByteBuffer(string: request), patience: patience
+            ) { result in
+                seen.change { $0.seedAnswers.append(result) }
             }
         }
     }

@@ -50,6 +50,24 @@ extension Controller {
             case .alterConfigs:
                 let request = try AlterConfigsRequest.decode(body, version: header.version)
                 alterConfigs(request, in: context) { Self.encode($0, header, reply) }
+            case .alterPartitionReassignments:
+                let request = try AlterPartitionReassignmentsRequest.decode(body, version: header.version)
+                alterReassignments(request) { Self.encode($0, header, reply) }
+            case .listPartitionReassignments:
+                let request = try ListPartitionReassignmentsRequest.decode(body, version: header.version)
+                Self.encode(reassignments(request), header, reply)
+            case .balanceCluster:
+                let request = try BalanceClusterRequest.decode(body, version: header.version)
+                balance(request, in: context) { Self.encode($0, header, reply) }
+            case .describeQuorum:
+                let request = try DescribeQuorumRequest.decode(body, version: header.version)
+                Self.encode(quorum(request), header, reply)
+            case .addRaftVoter:
+                let request = try AddRaftVoterRequest.decode(body, version: header.version)
+                addVoter(request) { Self.encode($0, header, reply) }
+            case .removeRaftVoter:
+                let request = try RemoveRaftVoterRequest.decode(body, version: header.version)
+                removeVoter(request) { Self.encode($0, header, reply) }
             default:
                 reply(nil)
             }

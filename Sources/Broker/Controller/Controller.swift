@@ -29,15 +29,29 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     public private(set) var state: ClusterState
     /// Records below are in `state`.
     public private(set) var nextOffset: Offset
+    /// When the members of the metadata group were last seen to have all of its log.
+    var caughtUp: [NodeID: Timestamp] = [:]
+    /// Changes of its voters that somebody waits for.
+    var waitingVoters: [VoterWait] = []
+    /// A proposal about moves is under way.
+    var isPacing = false
+    var nextPace: Moment?
     private var proposals: [Offset: (Result<Void, ProposalFailure>) -> Void] = [:]
     /// Told each new state and the topic that went with it, if one did, on shard 0's loop.
     private let publish: (_ state: ClusterState, _ deleted: Topic?) -> Void
     /// Told of each block of producer ids that is given to a node, on shard 0's loop.
     public var producerIDsAllocated: (ProducerIDBlock, ProducerIDClaim) -> Void = { _, _ in }
+    /// Told when this node comes to lead the metadata group, or does no longer.
+    public var leadershipMoved: (_ isLeader: Bool) -> Void = { _ in }
+    /// Nodes that are being registered.
+    var joining: Set<NodeID> = []
     /// Draws what must be drawn: ids of topics and of the cluster.
     private let drawID: () -> TopicID
     private var appliedSinceSnapshot = 0
     private var snapshotUnderWay = false
+    /// The nodes have changed since the last snapshot began. A node that starts finds its peers by it, so it does not
+    /// wait until there are enough commands.
+    private var nodesChanged = false
     /// Counts the snapshots taken over from a leader.
     private var installs = 0
 
@@ -106,6 +120,10 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
             case .topicDeleted(let topic):
                 publish(state, topic)
                 done?(.success(()))
+            case .nodeRegistered, .nodeRemoved:
+                nodesChanged = true
+                publish(state, nil)
+                done?(.success(()))
             default:
                 publish(state, nil)
                 done?(.success(()))
@@ -115,8 +133,10 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
             done?(.failure(.unreadable(error)))
         }
         appliedSinceSnapshot += 1
-        if appliedSinceSnapshot >= Self.snapshotInterval { writeSnapshot() }
+        if isSnapshotDue { writeSnapshot() }
     }
+
+    private var isSnapshotDue: Bool { nodesChanged || appliedSinceSnapshot >= Self.snapshotInterval }
 
     /// The largest command, unpacked: a topic of some hundred thousand partitions.
     private static var commandLimit: Int { 64 << 20 }
@@ -135,6 +155,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
 
     public func install(_ bytes: ByteBuffer, at anchor: LogAnchor) throws {
         let snapshot = try MetadataSnapshot(decoding: bytes)
+        // A state never goes back: what an older one does not know yet would pass for deleted.
+        guard snapshot.nextOffset > nextOffset || state.clusterID == nil else { return }
         try snapshots.stage(bytes, by: .leader)
         try snapshots.adopt(from: .leader)
         installs += 1
@@ -144,9 +166,12 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
     }
 
     public func leadershipChanged(isLeader: Bool, term: Term) {
+        defer { leadershipMoved(isLeader) }
         guard !isLeader else { return }
         let lost = proposals
         proposals = [:]
+        caughtUp = [:]
+        failWaitingVoters()
         for offset in lost.keys.sorted() { lost[offset]?(.failure(.notController)) }
     }
 
@@ -155,12 +180,14 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         guard !snapshotUnderWay, let replica else { return }
         snapshotUnderWay = true
         appliedSinceSnapshot = 0
+        nodesChanged = false
         let bytes = snapshot()
         let file = snapshots
         let covered = nextOffset
         let before = installs
         shard.environment.submit({ Result { () throws(DiskError) in try file.stage(bytes, by: .own) } }) { result in
             self.snapshotUnderWay = false
+            defer { if self.isSnapshotDue { self.writeSnapshot() } }
             // A leader's snapshot that came meanwhile is newer than this one and must not be replaced by it.
             guard self.installs == before else { return }
             do throws(DiskError) {

@@ -7,34 +7,48 @@ public import NIOCore
 import RecordBatches
 public import Replication
 
-/// METADATA SNAPSHOT, version 1. All integers are big-endian.
+/// METADATA SNAPSHOT, version 2. All integers are big-endian.
 ///
 ///      at   size  field
-///       0      4  magic, the letters "GMS1"
-///       4      4  CRC-32C of everything after it
+///       0      4  magic, the letters "GMS2"
+///       4      4  CRC-32C of everything else: of the magic, then of what follows
 ///       8      8  offset of the first command that is not in the state
 ///      16      n  the state, as `ClusterState.encodeSnapshot()` writes it
+///
+/// In version 1 ("GMS1") the checksum leaves the magic out. A later version is to have its checksum over everything too,
+/// so that what this one cannot read is told from what is damaged.
 ///
 /// The same bytes go to disk and, for a follower that is too far behind, over the wire.
 public struct MetadataSnapshot: Sendable {
     public let state: ClusterState
     public let nextOffset: Offset
 
-    public enum Damage: SnapshotDamage, CustomStringConvertible {
+    /// Why bytes are no snapshot of the state.
+    public enum Damage: SnapshotDamage, Hashable, CustomStringConvertible {
         case notASnapshot
         case checksum
+        /// Sound, but of a version that this one does not know.
+        case laterVersion
+        /// Sound, but not to be understood.
         case state(String)
+
+        /// Whether the disk, or the way here, has changed what was written.
+        public var isRot: Bool { self == .notASnapshot || self == .checksum }
 
         public var description: String {
             switch self {
             case .notASnapshot: "this is no metadata snapshot"
             case .checksum: "the metadata snapshot is damaged: its checksum does not match"
+            case .laterVersion: "the metadata snapshot was written by a later version of Godwit"
             case .state(let detail): "the metadata snapshot cannot be read: \(detail)"
             }
         }
     }
 
-    private static let magic: UInt32 = 0x474d_5331
+    private static let magic: UInt32 = 0x474d_5332
+    private static let firstMagic: UInt32 = 0x474d_5331
+    /// What the magics of all versions begin with.
+    private static let kind: UInt32 = 0x474d_5300
     private static let headerSize = 16
     /// What a reader takes at most: a million partitions need about 40 MB.
     static let sizeLimit = 512 << 20
@@ -46,10 +60,11 @@ public struct MetadataSnapshot: Sendable {
 
     public init(decoding bytes: ByteBuffer) throws {
         var bytes = bytes
-        guard bytes.readableBytes >= Self.headerSize, bytes.readInteger(as: UInt32.self) == Self.magic,
-            let checksum = bytes.readInteger(as: UInt32.self)
+        guard bytes.readableBytes >= Self.headerSize, let magic = bytes.readInteger(as: UInt32.self),
+            magic & ~0xff == Self.kind, let checksum = bytes.readInteger(as: UInt32.self)
         else { throw Damage.notASnapshot }
-        guard bytes.withUnsafeReadableBytes({ CRC32C.checksum($0) }) == checksum else { throw Damage.checksum }
+        guard Self.checksum(of: bytes, magic) == checksum else { throw Damage.checksum }
+        guard magic == Self.magic || magic == Self.firstMagic else { throw Damage.laterVersion }
         guard let offset = bytes.readInteger(as: Int64.self), offset >= 0 else { throw Damage.notASnapshot }
         nextOffset = Offset(offset)
         do {
@@ -66,9 +81,14 @@ public struct MetadataSnapshot: Sendable {
         bytes.writeInteger(UInt32(0))
         bytes.writeInteger(nextOffset.rawValue)
         bytes.writeBytes(body)
-        let checksum = bytes.withUnsafeReadableBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...])) }
-        bytes.setInteger(checksum, at: 4)
+        bytes.setInteger(Self.checksum(of: bytes.getSlice(at: 8, length: bytes.readableBytes - 8), Self.magic), at: 4)
         return bytes
+    }
+
+    /// - Parameter body: everything behind the checksum.
+    private static func checksum(of body: ByteBuffer?, _ magic: UInt32) -> UInt32 {
+        let head = magic == firstMagic ? 0 : withUnsafeBytes(of: magic.bigEndian) { CRC32C.checksum($0) }
+        return body?.withUnsafeReadableBytes { CRC32C.checksum($0, continuing: head) } ?? head
     }
 }
 
@@ -84,7 +104,24 @@ public struct MetadataSnapshotFile<Files: FileSystem>: Sendable {
 
     private var path: String { directory + "/snapshot" }
 
+    /// Where a damaged one is kept for whoever wants to look at it.
+    private var damagedPath: String { directory + "/snapshot.damaged" }
+
+    /// Removes what a crash has left of a snapshot that was being written.
+    public func removeLeftovers() throws(DiskError) {
+        for writer in [Writer.own, .leader] where try files.exists(temporary(writer)) {
+            try files.remove(temporary(writer))
+        }
+    }
+
+    /// Puts a damaged snapshot where it is read no more.
+    public func setAside() throws(DiskError) {
+        try files.rename(path, to: damagedPath)
+        try files.synchronizeDirectory(directory)
+    }
+
     /// `nil` when there is none yet.
+    /// - Throws: `MetadataSnapshot.Damage` when there is one that cannot be read, which is another thing.
     public func read() throws -> MetadataSnapshot? {
         guard try files.exists(path) else { return nil }
         let file = try files.open(path, .readOnly)

@@ -69,7 +69,8 @@ extension Broker {
         topic.name = GroupPlace.topic
         topic.partitionCount = Int32(settings.groups.offsets.topicPartitions)
         // A cluster of fewer nodes than replicas, such as a single one, has as many as it can.
-        let nodes = max(view.cluster.nodes.count, settings.voters)
+        let registered = view.cluster.nodes.count
+        let nodes = view.cluster.removedNodes.isEmpty ? max(registered, settings.voters) : registered
         topic.replicationFactor = Int16(min(settings.groups.offsets.topicReplicationFactor, nodes))
         topic.configs = [
             ("cleanup.policy", "compact"),

@@ -113,14 +113,18 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
                 self.replay(result, from: next)
             }
         } catch {
-            unreadable("\(error)")
+            guard case .corrupt(let what) = error else { return unreadable("\(error)") }
+            waitForRepair(of: [what], from: next)
         }
     }
 
     private func replay(_ result: Result<LoadedRecords, any Error>, from: Offset) {
         guard phase == .loading, isCurrent else { return close() }
         switch result {
-        case .failure(let error): unreadable("\(error)")
+        case .failure(let error):
+            guard error is BatchError else { return unreadable("\(error)") }
+            // What came from the files was not checked before. The log says which part of them is damaged.
+            waitForRepair(of: replica.log.suspects(from: from, size: Self.slice, detail: "\(error)"), from: from)
         case .success(let loaded):
             for record in loaded.records {
                 core.replay(key: record.key, value: record.value, timestamp: record.timestamp)
@@ -128,6 +132,18 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
             guard loaded.next > from else { return unreadable("nothing could be read at offset \(from)") }
             load(from: loaded.next)
         }
+    }
+
+    /// A part of the log is damaged. It is repaired, or somebody else leads, and either is told.
+    private func waitForRepair(of suspects: [LogError.Corruption], from next: Offset) {
+        let watcher = CommitWatcher { [unowned self] in
+            guard !self.isCurrent || !self.replica.isDamaged else { return }
+            self.stopWatching()
+            self.load(from: next)
+        }
+        self.watcher = watcher
+        replica.watch(watcher)
+        for suspect in suspects { replica.suspect(suspect) }
     }
 
     private func unreadable(_ reason: String) {

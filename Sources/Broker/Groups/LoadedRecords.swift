@@ -17,6 +17,7 @@ struct LoadedRecords: Sendable {
     private(set) var records: [Record] = []
     /// The first offset after what was read.
     private(set) var next: Offset
+    private var hasBegun = false
 
     /// What one batch may unpack to. Coordinators write no larger ones.
     private static let unpackedLimit = 64 << 20
@@ -45,11 +46,17 @@ struct LoadedRecords: Sendable {
         var position = bytes.readerIndex
         while position < bytes.writerIndex {
             var batch = try BatchRecords(of: bytes, at: position, limit: Self.unpackedLimit)
+            // The offset lies outside the checksum. Compaction leaves no gaps, so one means that it is wrong.
+            let isFirst = !hasBegun && batch.head.baseOffset < next
+            guard batch.head.baseOffset == next || isFirst, next < batch.head.nextOffset else {
+                throw BatchError(.badHeader("another offset than the one that follows"))
+            }
+            hasBegun = true
             while let record = try batch.next() {
                 guard let key = record.key else { continue }
                 records.append(Record(key: key, value: record.value, timestamp: record.timestamp))
             }
-            next = max(next, batch.head.nextOffset)
+            next = batch.head.nextOffset
             position += batch.head.totalSize
         }
     }

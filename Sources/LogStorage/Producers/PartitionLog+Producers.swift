@@ -104,7 +104,12 @@ extension PartitionLog {
                 producerMemory.changes.removeLast()
             }
         } else {
-            producerMemory.table = try producersRead(at: newEnd)
+            do throws(LogError) {
+                producerMemory.table = try producersRead(at: newEnd)
+            } catch {
+                guard case .corrupt = error else { throw error }
+                producersAreUnknown = true
+            }
             producerMemory.changes = []
             producerMemory.undoFloor = newEnd
         }
@@ -115,6 +120,7 @@ extension PartitionLog {
 
     /// The log has been emptied and begins elsewhere: who wrote what came before is not known.
     func restartProducers() {
+        producersAreUnknown = false
         producerMemory.files.forgetAll()
         producerMemory = ProducerMemory(directory: directory, fs: fs, capacity: limits.producersMax, at: end)
     }
@@ -125,8 +131,16 @@ extension PartitionLog {
             try producerMemory.files.adopt(capacity: limits.producersMax) { self.holds($0) }
         }
         let from = found?.position.end ?? start.position.end
-        let (table, entries) = try fold(
-            found?.table ?? ProducerTable(capacity: limits.producersMax), from: from, to: end)
+        let (table, entries): (ProducerTable, Int)
+        do throws(LogError) {
+            (table, entries) = try fold(
+                found?.table ?? ProducerTable(capacity: limits.producersMax), from: from, to: end)
+            producersAreUnknown = false
+        } catch {
+            guard case .corrupt = error else { throw error }
+            producersAreUnknown = true
+            (table, entries) = (ProducerTable(capacity: limits.producersMax), 0)
+        }
         producerMemory.table = table
         producerMemory.changes = []
         producerMemory.undoFloor = end
@@ -141,7 +155,8 @@ extension PartitionLog {
         let isDue =
             producerMemory.entriesSinceSnapshot >= ProducerMemory<FS>.snapshotInterval
             || producerMemory.snapshotIndex < (segments.last?.base ?? start.position.end)
-        guard isDue, producerMemory.snapshotIndex < index, producerMemory.undoFloor <= index else { return nil }
+        guard isDue, !producersAreUnknown else { return nil }
+        guard producerMemory.snapshotIndex < index, producerMemory.undoFloor <= index else { return nil }
         producerMemory.snapshotIndex = index
         producerMemory.entriesSinceSnapshot = 0
         return ProducerSnapshotJob(
@@ -152,6 +167,7 @@ extension PartitionLog {
     /// Writes a snapshot here and now, unless there is one that says as much. A failure costs the next opening time.
     func storeProducers() {
         let index = min(producerMemory.settled, durable)
+        guard !producersAreUnknown else { return }
         let known = producerMemory.files.newest?.end ?? start.position.end
         guard known < index, producerMemory.undoFloor <= index else { return }
         try? producerMemory.files.write(

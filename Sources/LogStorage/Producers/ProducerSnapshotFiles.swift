@@ -15,7 +15,7 @@ final class ProducerSnapshotFiles<FS: FileSystem>: Sendable {
     /// Those that are complete and durable, in the order in which they were written.
     private let kept: Mutex<[LogPosition]> = Mutex([])
 
-    private static var suffix: String { ".producers" }
+    static var suffix: String { ".producers" }
     private static var keptCount: Int { 2 }
 
     init(in directory: String, fs: FS) {

@@ -164,7 +164,7 @@ public struct ConsensusChecks {
             }
         case .append, .heartbeat, .snapshot, .timeoutNow:
             promised(message.term, at: node)
-        case .preVote, .preVoteReply, .heartbeatReply:
+        case .preVote, .preVoteReply, .heartbeatReply, .repair:
             break
         }
     }

@@ -16,6 +16,7 @@ extension Cluster {
         nodes[place].isOpen = Array(repeating: false, count: climate.allPartitions)
         nodes[place].isPausedUntil = 0
         nodes[place].isDiskBad = false
+        nodes[place].hasHadBadDisk = false
         nodes[place].files.heal()
         nodes[place].files.capacity = nil
         say("\(nodes[place].id) starts its life \(life)")
@@ -51,7 +52,11 @@ extension Cluster {
             balanceInterval: climate.balanceInterval, retentionInterval: 150_000_000,
             checkpointInterval: 400_000_000,
             producerExpiration: planted == .forgetfulLeaders ? 0 : 86_400_000, seed: random.next(),
-            cleaner: CleanerSettings(interval: 200_000_000, keySeed: (random.next(), random.next())))
+            cleaner: CleanerSettings(interval: 200_000_000, keySeed: (random.next(), random.next())),
+            disk: DiskSettings(
+                directory: "data", reserve: ByteCount(2_000), probeInterval: 50_000_000, slowSync: 25_000_000,
+                recoveryTime: 500_000_000, stuckSync: 5_000_000_000, handOverInterval: 500_000_000,
+                reopenFirst: 20_000_000, reopenLast: 500_000_000))
     }
 
     private func host(_ number: Int, at place: Int) {
@@ -82,7 +87,7 @@ extension Cluster {
     }
 
     /// A log is open again: what it holds is held against what was promised.
-    private func opened(_ number: Int, at place: Int) {
+    func opened(_ number: Int, at place: Int) {
         guard let replica = nodes[place].shard?.replica(partition(number)) else { return }
         let log = replica.log
         do throws(Violation) {

@@ -281,11 +281,23 @@ final class Cluster {
             guard !nodes[place].isDiskBad else { return }
             // Told after the node has been observed, so that what made it stop is named first.
             schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
+        case .fenced(let partition, let reason):
+            let number = number(of: partition)
+            nodes[place].isOpen[number] = false
+            consensus[number].crashed(nodes[place].id)
+            guard !nodes[place].hasHadBadDisk else { return }
+            schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
+        case .revived(let partition, _):
+            statistics.revivals += 1
+            opened(number(of: partition), at: place)
+        case .disk: break
         case .badLetter: statistics.refusedLetters += 1
         case .becameLeader(let partition, _):
             statistics.elections += 1
             leadsSince[number(of: partition)] = now
-        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt: break
+        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt, .membersChanged,
+            .damaged, .repaired, .repairDelayed, .scrubbed, .setAside:
+            break
         }
     }
 

@@ -157,6 +157,7 @@ extension Message {
         case .heartbeatReply(let reply): "heartbeatReply \(reply.term) held \(reply.held) matched \(reply.matched)"
         case .snapshot(let snapshot): "snapshot \(snapshot.term) at \(snapshot.anchor)"
         case .timeoutNow(let term): "timeoutNow \(term)"
+        case .repair(let letter): "repair \(letter)"
         }
     }
 }

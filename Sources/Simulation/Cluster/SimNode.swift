@@ -18,6 +18,8 @@ struct SimNode {
     var isSlowUntil: UInt64 = 0
     /// Its disk has failed in this life, so its replicas may stop themselves.
     var isDiskBad = false
+    /// It has failed in this life, and may be well again.
+    var hasHadBadDisk = false
     /// Which peers it has been told are connected.
     var connected: [Bool]
     /// What each partition's log was when it was last looked at.

@@ -48,11 +48,12 @@ extension Cluster {
         schedule(after: span) { self.start(place) }
     }
 
-    /// A disk fails or fills up. Whatever the replicas make of it, their machine is restarted with a healthy one.
+    /// A disk fails or fills up. Either it becomes well again, or its machine is restarted with a healthy one.
     private func spoilDisk(_ place: Int, isFull: Bool, for span: UInt64) {
         guard nodes[place].isUp, !nodes[place].isDiskBad else { return }
         let life = nodes[place].life
         nodes[place].isDiskBad = true
+        nodes[place].hasHadBadDisk = true
         if isFull {
             nodes[place].files.capacity = Int64(random.below(20_000))
         } else {
@@ -61,8 +62,16 @@ extension Cluster {
         }
         schedule(after: span) {
             guard self.nodes[place].life == life else { return }
+            guard self.random.chance(perMille: 400) else { return self.healDisk(place) }
             self.crash(place, losesPower: self.random.chance(perMille: 500), for: span)
         }
+    }
+
+    private func healDisk(_ place: Int) {
+        say("\(nodes[place].id)'s disk is well again")
+        nodes[place].isDiskBad = false
+        nodes[place].files.heal()
+        nodes[place].files.capacity = nil
     }
 
     private func partition(for span: UInt64) {
@@ -83,7 +92,9 @@ extension Cluster {
         calmSince = now
         say("calm")
         network.heal()
-        for place in nodes.indices where nodes[place].isDiskBad { end(place, losesPower: false) }
+        for place in nodes.indices where nodes[place].isDiskBad {
+            if random.chance(perMille: 500) { healDisk(place) } else { end(place, losesPower: false) }
+        }
         let down = nodes.indices.filter { !nodes[$0].isUp }
         let resting = Set(down.prefix(leavingDown))
         for place in nodes.indices {

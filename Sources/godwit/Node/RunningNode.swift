@@ -39,9 +39,29 @@ enum RunningNode {
                 "peer": "\(settings.peer.listen.host):\(node.peerPort)", "data": "\(settings.node.data)",
                 "pid": "\(ProcessInfo.processInfo.processIdentifier)",
             ])
-        let signal = await StopSignal.first()
-        logger.notice("stopping on a signal", metadata: ["signal": "\(signal)"])
+        switch await end(of: node) {
+        case .signal(let name): logger.notice("stopping on a signal", metadata: ["signal": "\(name)"])
+        case .removal(let sentence): logger.notice("stopping: \(sentence)")
+        }
         await node.stop()
+    }
+
+    private enum End {
+        case signal(String)
+        case removal(String)
+    }
+
+    /// Waits for whatever ends the node first: somebody's wish, or that the cluster has removed it.
+    private static func end(of node: Node) async -> End {
+        await withTaskGroup(of: End?.self) { group in
+            group.addTask { .signal(await StopSignal.first()) }
+            group.addTask { await node.removal().map { .removal($0) } }
+            defer { group.cancelAll() }
+            for await end in group {
+                if let end { return end }
+            }
+            return .signal("none")
+        }
     }
 
     private static func logger(_ output: OutputSettings) -> Logger {

@@ -11,14 +11,16 @@ import re
 
 import kafka.protocol.api_data
 from kafka.protocol.admin import (
-    AlterConfigsRequest, AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
     CreateTopicsResponse, DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, DescribeClusterRequest, DescribeClusterResponse,
     DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
     DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest, DescribeProducersResponse,
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, ListConfigResourcesRequest, ListConfigResourcesResponse, ListGroupsRequest,
-    ListGroupsResponse)
+    DescribeQuorumRequest, DescribeQuorumResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ListConfigResourcesRequest, ListConfigResourcesResponse, ListGroupsRequest, ListGroupsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse)
 from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import (
     FetchRequest, FetchResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
@@ -37,12 +39,13 @@ DIRECTORY = uuid.UUID('00112233-4455-6677-8899-aabbccddeeff')
 # Long enough for a length of two bytes in the compact form.
 RECORDS = bytes(n % 251 for n in range(200))
 
-# Messages that kafka-python 3.0.12 does not have: KIP-848's, and Godwit's own. A field is its name, type, first
+# Messages that kafka-python 3.0.12 does not have: KIP-848's, KIP-853's, and Godwit's own. A field is its name, type, first
 # version, and `null` where it may be (and then by default is) null, or another default; the fields of a structure
 # follow in a list.
 PARTITIONS = ['TopicId uuid 0', 'Partitions []int32 0']
 NAMED_PARTITIONS = ['TopicPartitions []TopicPartitions 0', ['TopicId uuid 0', 'TopicName string 0',
                                                             'Partitions []int32 0']]
+MOVE = ['Topic string 0', 'Partition int32 0', 'Old []int32 0', 'New []int32 0']
 SCHEMAS = {
     'ConsumerGroupHeartbeatRequest': (68, '0-1', [
         'GroupId string 0', 'MemberId string 0', 'MemberEpoch int32 0', 'InstanceId string 0 null',
@@ -69,6 +72,24 @@ SCHEMAS = {
         'ProtocolType string 0', 'Waits []Wait 0', [
             'MemberId string 0', 'ClientId string 0', 'ClientHost string 0', 'Reason string 0',
             'SinceMs int64 0', 'Next string 0', 'DueMs int64 0 -1']]]),
+    'AddRaftVoterRequest': (80, '0-1', [
+        'ClusterId string 0 null', 'TimeoutMs int32 0', 'VoterId int32 0', 'VoterDirectoryId uuid 0',
+        'Listeners []Listener 0', ['Name string 0', 'Host string 0', 'Port uint16 0'],
+        'AckWhenCommitted bool 1 true']),
+    'AddRaftVoterResponse': (80, '0-1', ['ThrottleTimeMs int32 0', 'ErrorCode int16 0', 'ErrorMessage string 0 null']),
+    'RemoveRaftVoterRequest': (81, '0', ['ClusterId string 0 null', 'VoterId int32 0', 'VoterDirectoryId uuid 0']),
+    'RemoveRaftVoterResponse': (81, '0', ['ThrottleTimeMs int32 0', 'ErrorCode int16 0', 'ErrorMessage string 0 null']),
+    'DescribeMovesRequest': (10001, '0', ['Topics []Topic 0', ['Name string 0', 'Partitions []int32 0']]),
+    'DescribeMovesResponse': (10001, '0', ['Moves []Move 0', [
+        'Topic string 0', 'Partition int32 0', 'ErrorCode int16 0', 'ErrorMessage string 0 null', 'Phase string 0',
+        'Reason string 0', 'SinceMs int64 0 -1', 'LogBytes int64 0', 'Voters []int32 0', 'Outgoing []int32 0',
+        'Replicas []Replica 0', ['Id int32 0', 'Match int64 0', 'Start int64 0', 'End int64 0']]]),
+    'BalanceClusterRequest': (10002, '0', ['Action int8 0', 'NodeId int32 0 -1', 'ValidateOnly bool 0 true']),
+    'BalanceClusterResponse': (10002, '0', [
+        'ErrorCode int16 0', 'ErrorMessage string 0 null', 'IsRebalancing bool 0', 'MovingCount int32 0',
+        'PlannedCount int32 0', 'Planned []Move 0', MOVE, 'Stuck []Move 0', MOVE, 'Nodes []Node 0', [
+            'Id int32 0', 'IsDraining bool 0', 'IsVoter bool 0', 'Replicas int32 0', 'Leaders int32 0',
+            'Gaining int32 0', 'Losing int32 0']]),
 }
 
 
@@ -106,6 +127,14 @@ class ConsumerGroupDescribeRequest(ApiMessage): pass
 class ConsumerGroupDescribeResponse(ApiMessage): pass
 class ExplainGroupRequest(ApiMessage): pass
 class ExplainGroupResponse(ApiMessage): pass
+class AddRaftVoterRequest(ApiMessage): pass
+class AddRaftVoterResponse(ApiMessage): pass
+class RemoveRaftVoterRequest(ApiMessage): pass
+class RemoveRaftVoterResponse(ApiMessage): pass
+class DescribeMovesRequest(ApiMessage): pass
+class DescribeMovesResponse(ApiMessage): pass
+class BalanceClusterRequest(ApiMessage): pass
+class BalanceClusterResponse(ApiMessage): pass
 
 
 def build(cls, values):
@@ -380,6 +409,56 @@ MESSAGES = {
             protocol_type='consumer', waits=[dict(
                 member_id='member-1', client_id='app', client_host='/10.0.0.1', reason='It has not joined again.',
                 since_ms=4000, next='It is taken out.', due_ms=296000)])]))),
+    'AlterPartitionReassignments': (0, 1, (AlterPartitionReassignmentsRequest, dict(
+        timeout_ms=30000, allow_replication_factor_change=False, topics=[dict(name='events', partitions=[
+            dict(partition_index=2, replicas=[4, 2, 3]), dict(partition_index=3, replicas=None)])])),
+        (AlterPartitionReassignmentsResponse, dict(
+            throttle_time_ms=43, allow_replication_factor_change=False, error_code=41, error_message='gone',
+            responses=[dict(name='events', partitions=[
+                dict(partition_index=2, error_code=39, error_message='twice'),
+                dict(partition_index=3, error_code=0, error_message=None)])]))),
+    'ListPartitionReassignments': (0, 0, (ListPartitionReassignmentsRequest, dict(
+        timeout_ms=30000, topics=[dict(name='events', partition_indexes=[2, 3])])),
+        (ListPartitionReassignmentsResponse, dict(
+            throttle_time_ms=44, error_code=41, error_message='gone', topics=[dict(name='events', partitions=[dict(
+                partition_index=2, replicas=[4, 2, 3, 1], adding_replicas=[4], removing_replicas=[1])])]))),
+    'ElectLeaders': (0, 2, (ElectLeadersRequest, dict(
+        election_type=1, topic_partitions=[dict(topic='events', partitions=[2, 3])], timeout_ms=30000)),
+        (ElectLeadersResponse, dict(
+            throttle_time_ms=45, error_code=31, replica_election_results=[dict(topic='events', partition_result=[
+                dict(partition_id=2, error_code=84, error_message='leads'),
+                dict(partition_id=3, error_code=0, error_message=None)])]))),
+    'DescribeQuorum': (0, 2, (DescribeQuorumRequest, dict(
+        topics=[dict(topic_name='__cluster_metadata', partitions=[dict(partition_index=0)])])),
+        (DescribeQuorumResponse, dict(
+            error_code=31, error_message='no', topics=[dict(topic_name='__cluster_metadata', partitions=[dict(
+                partition_index=0, error_code=6, error_message='moved', leader_id=1, leader_epoch=7,
+                high_watermark=1 << 33,
+                current_voters=[dict(
+                    replica_id=1, replica_directory_id=DIRECTORY, log_end_offset=1 << 34,
+                    last_fetch_timestamp=1700000000000, last_caught_up_timestamp=1700000000001)],
+                observers=[dict(
+                    replica_id=4, replica_directory_id=ID, log_end_offset=9, last_fetch_timestamp=-1,
+                    last_caught_up_timestamp=-1)])])],
+            nodes=[dict(node_id=1, listeners=[dict(name='CONTROLLER', host='h1', port=59092)])]))),
+    'AddRaftVoter': (0, 1, (AddRaftVoterRequest, dict(
+        cluster_id='cluster-1', timeout_ms=30000, voter_id=4, voter_directory_id=DIRECTORY,
+        listeners=[dict(name='CONTROLLER', host='h4', port=59092)], ack_when_committed=False)),
+        (AddRaftVoterResponse, dict(throttle_time_ms=46, error_code=126, error_message='it votes'))),
+    'RemoveRaftVoter': (0, 0, (RemoveRaftVoterRequest, dict(
+        cluster_id='cluster-1', voter_id=4, voter_directory_id=DIRECTORY)),
+        (RemoveRaftVoterResponse, dict(throttle_time_ms=47, error_code=127, error_message='it votes not'))),
+    'DescribeMoves': (0, 0, (DescribeMovesRequest, dict(topics=[dict(name='events', partitions=[2, 3])])),
+        (DescribeMovesResponse, dict(moves=[dict(
+            topic='events', partition=2, error_code=6, error_message='moved', phase='catching up',
+            reason='It copies.', since_ms=4000, log_bytes=1 << 33, voters=[1, 2, 3], outgoing=[4],
+            replicas=[dict(id=4, match=1 << 33, start=5, end=1 << 34)])]))),
+    'BalanceCluster': (0, 0, (BalanceClusterRequest, dict(action=3, node_id=4, validate_only=False)),
+        (BalanceClusterResponse, dict(
+            error_code=41, error_message='gone', is_rebalancing=True, moving_count=5, planned_count=6,
+            planned=[dict(topic='events', partition=2, old=[1, 2, 3], new=[4, 2, 3])],
+            stuck=[dict(topic='events', partition=3, old=[1, 2], new=[])],
+            nodes=[dict(id=4, is_draining=True, is_voter=True, replicas=7, leaders=3, gaining=2, losing=1)]))),
 }
 
 # The protocol has an empty text as default where Swift has none, and one group or member beside the list of them in

@@ -8,6 +8,8 @@ struct ClusterStatus: Decodable {
     struct Node: Decodable {
         let id: Int
         let alive: Bool
+        /// Whether it votes in the metadata group.
+        let voter: Bool?
     }
 
     let clusterId: String?
@@ -39,10 +41,14 @@ struct TopicStatus: Decodable {
 /// Real nodes on loopback, and what a test asks of them.
 final class TestCluster {
     let place: Workplace
-    let nodes: [TestNode]
+    private(set) var nodes: [TestNode]
+    /// Nodes that belong to the cluster no more.
+    private(set) var retired: [TestNode] = []
+    private let settings: [String]
 
     init(_ place: Workplace, nodes count: Int, settings: [String]) throws {
         self.place = place
+        self.settings = settings
         let ports = try Workplace.freePorts(2 * count)
         nodes = (0..<count).map {
             TestNode(id: $0 + 1, kafkaPort: ports[$0], peerPort: ports[count + $0], in: place.folder)
@@ -55,6 +61,32 @@ final class TestCluster {
     func node(_ id: Int) throws -> TestNode {
         try #require(nodes.first { $0.id == id }, "there is no node \(id)")
     }
+
+    /// One more node, configured to join by the peer listeners on these ports.
+    func addNode(_ id: Int, seeds: [Int]) throws -> TestNode {
+        let ports = try Workplace.freePorts(2)
+        let node = TestNode(id: id, kafkaPort: ports[0], peerPort: ports[1], in: place.folder)
+        try node.configure(seeds: seeds, settings: settings)
+        nodes.append(node)
+        return node
+    }
+
+    /// Expects nothing of a node any more.
+    func retire(_ node: TestNode) {
+        nodes.removeAll { $0 === node }
+        retired.append(node)
+    }
+
+    /// Has a retired node join again, as one that has nothing.
+    func takeBack(_ node: TestNode, seeds: [Int]) throws {
+        try FileManager.default.removeItem(at: node.data)
+        try node.configure(seeds: seeds, settings: settings)
+        retired.removeAll { $0 === node }
+        nodes.append(node)
+    }
+
+    /// The nodes that vote in the metadata group, once it is known.
+    func metadataVoters() throws -> [Int] { try status().nodes.filter { $0.voter == true }.map(\.id).sorted() }
 
     // MARK: Asking
 
@@ -177,13 +209,13 @@ func withCluster(
     _ body: (TestCluster) throws -> Void
 ) throws {
     let cluster = try TestCluster(try Workplace(), nodes: count, settings: settings)
-    defer { for node in cluster.nodes { node.end() } }
+    defer { for node in cluster.nodes + cluster.retired { node.end() } }
     do {
         for node in cluster.nodes { try node.start() }
         try cluster.waitUntilUp()
         try body(cluster)
     } catch {
-        let tails = cluster.nodes.map(\.tail).joined(separator: "\n")
+        let tails = (cluster.nodes + cluster.retired).map(\.tail).joined(separator: "\n")
         Issue.record("\(error)\n\(tails)", sourceLocation: sourceLocation)
     }
 }

@@ -35,12 +35,20 @@ final class TestNode {
 
     /// - Parameter settings: lines of YAML beside the node's own.
     func configure(voters: [TestNode], settings: [String]) throws {
-        let list = voters.map { "  - \($0.id)@127.0.0.1:\($0.peerPort)" }
+        try configure(["cluster.voters:"] + voters.map { "  - \($0.id)@127.0.0.1:\($0.peerPort)" } + settings)
+    }
+
+    /// - Parameter seeds: ports of peer listeners.
+    func configure(seeds: [Int], settings: [String]) throws {
+        try configure(["cluster.seeds:"] + seeds.map { "  - 127.0.0.1:\($0)" } + settings)
+    }
+
+    private func configure(_ others: [String]) throws {
         let lines =
             [
                 "node.id: \(id)", "node.data: \(data.path)", "node.shards: 1", "kafka.listen: \(address)",
-                "peer.listen: 127.0.0.1:\(peerPort)", "cluster.voters:",
-            ] + list + settings
+                "peer.listen: 127.0.0.1:\(peerPort)",
+            ] + others
         try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: configuration)
     }
 
@@ -59,6 +67,9 @@ final class TestNode {
         process?.signal(SIGKILL)
         try process?.waitForEnd(upTo: 10)
     }
+
+    /// Waits until it has ended by itself. Returns the exit code.
+    func waitForEnd(upTo patience: Double = 20) throws -> Int32 { try process?.waitForEnd(upTo: patience) ?? 0 }
 
     /// SIGTERM, and waits. Returns the exit code.
     func stop() throws -> Int32 {

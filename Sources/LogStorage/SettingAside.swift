@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Disk
+
+/// What becomes of a log of which nobody can say any more what it held, because its checkpoint is damaged or gone.
+public enum SettingAside {
+    /// Gives the log's directory another name, `<directory>.damaged`, durably. Nothing is deleted: an operator may look
+    /// at it, and delete it once the replica has been rebuilt from its peers.
+    ///
+    /// - Returns: the new name.
+    public static func run<Files: FileSystem>(_ directory: String, in files: Files) throws(DiskError) -> String {
+        var name = directory + ".damaged"
+        var number = 1
+        while try files.exists(name) {
+            number += 1
+            name = directory + ".damaged-\(number)"
+        }
+        try files.rename(directory, to: name)
+        try files.synchronizeDirectory(Files.parent(of: directory))
+        return name
+    }
+}

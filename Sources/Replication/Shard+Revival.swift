@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import LogModel
+import LogStorage
+import RaftCore
+
+// The way back of copies whose disk has failed: opened anew, read, checked, and what was read written once more.
+
+/// A copy that waits to be opened anew.
+struct Reopening {
+    var attempts = 0
+    var next: Moment
+    var isUnderWay = false
+}
+
+extension Shard {
+    /// How many logs are opened anew at a time, so that the I/O threads keep up with the others' syncs.
+    private static var reopenedAtATime: Int { 2 }
+
+    /// Has a fenced copy opened anew after a while.
+    func reopenLater(_ partition: PartitionID) {
+        let attempts = reopenings[partition]?.attempts ?? 0
+        let pause = min(settings.disk.reopenFirst << UInt64(min(attempts, 20)), settings.disk.reopenLast)
+        reopenings[partition] = Reopening(
+            attempts: attempts + 1, next: environment.now.advanced(byNanoseconds: pause))
+        environment.wake(at: environment.now.advanced(byNanoseconds: pause))
+    }
+
+    /// Opens what is due.
+    func reopenFenced(now: Moment) {
+        guard !isStopping else { return }
+        reviveJournal(now: now)
+        guard !reopenings.isEmpty, !journal.isFailed else { return }
+        var underWay = reopenings.values.count { $0.isUnderWay }
+        for partition in reopenings.keys.sorted() where underWay < Self.reopenedAtATime {
+            guard let reopening = reopenings[partition], !reopening.isUnderWay, reopening.next <= now else { continue }
+            guard let replica = replica(partition), case .fenced = replica.health else {
+                reopenings[partition] = nil
+                continue
+            }
+            // What its last work still does to its files comes first, and its vote is on disk before it speaks again.
+            guard !replica.isBusyOnDisk, replica.unpersisted == nil else { continue }
+            reopenings[partition]?.isUnderWay = true
+            underWay += 1
+            reopen(replica)
+        }
+    }
+
+    private func reopen(_ old: Replica<Environment>) {
+        let files = environment.files
+        let now = environment.wallClock
+        let assignment = old.assignment
+        let node = settings.node
+        let hasState = old.state != nil
+        let isAlone = old.raft.members.electors.count < 2
+        let promise = old.log.durablePosition
+        environment.submit({
+            ReopenedLog(
+                assignment, on: node, in: files, now: now, hasState: hasState, keeping: promise, isAlone: isAlone)
+        }) { outcome in
+            let outcome = outcome.opened
+            guard !self.isClosed else { return }
+            self.reopenings[old.id]?.isUnderWay = false
+            guard let current = self.replica(old.id), current === old else { return self.dropReopened(old) }
+            switch outcome.result {
+            case .success(let log): self.revive(old, log: log, isRebuilding: outcome.isRebuilding)
+            case .failure(.corrupt(let what)):
+                self.reopenings[old.id] = nil
+                old.health = .halted(reason: "damaged: \(what)")
+                self.environment.report(.stopped(old.id, reason: "damaged: \(what)"))
+            case .failure(let error):
+                self.environment.report(.fenced(old.id, reason: "still: \(error)"))
+                self.reopenLater(old.id)
+            }
+        }
+    }
+
+    /// The partition was deleted while its log was being opened anew.
+    private func dropReopened(_ old: Replica<Environment>) {
+        reopenings[old.id] = nil
+        guard replica(old.id) == nil else { return }
+        drop(old.id, in: old.assignment.directory)
+    }
+
+    private func revive(_ old: Replica<Environment>, log: sending PartitionLog<Environment.Files>, isRebuilding: Bool) {
+        reopenings[old.id] = nil
+        replace(old, log: log, isRebuilding: isRebuilding)
+        environment.report(.revived(old.id, summary: "\(log.recovery)"))
+    }
+
+    // MARK: - Votes
+
+    /// Fences every group: no vote can be kept, so no letter that promises one may leave.
+    func fenceAll(_ reason: String) {
+        for replica in allReplicas { replica.fence(reason) }
+    }
+
+    /// Writes the votes of all groups anew, from memory, once the disk answers again.
+    private func reviveJournal(now: Moment) {
+        guard journal.isFailed, journalSyncBegan == nil, journalRevivalDue <= now else { return }
+        journalRevivals += 1
+        let pause = min(settings.disk.reopenFirst << UInt64(min(journalRevivals, 20)), settings.disk.reopenLast)
+        journalRevivalDue = now.advanced(byNanoseconds: pause)
+        guard let ticket = try? journal.beginRevival() else { return }
+        journalSyncBegan = now
+        environment.submit({ ticket.run() }) { result in
+            self.journalSyncBegan = nil
+            guard !self.isClosed, (try? self.journal.completeRevival(ticket, result)) != nil else { return }
+            self.journalRevivals = 0
+            for replica in self.allReplicas { replica.unpersisted = nil }
+        }
+    }
+}
+
+/// Readies a log whose disk has failed, then opens it as at the start of a node.
+struct ReopenedLog<Files: FileSystem> {
+    let opened: OpenedLog<Files>
+
+    /// - Parameters:
+    ///   - promise: what the copy had acknowledged.
+    ///   - isAlone: nobody else has a copy, so what is gone is gone.
+    init(
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool,
+        keeping promise: LogPosition, isAlone: Bool
+    ) {
+        let readied = Result { () throws(LogError) in
+            do throws(DiskError) {
+                // Before anything is cut: if this process dies now, the next one must know what should be there.
+                try Rebuilding(assignment.directory).begin(.acknowledged(promise), in: files)
+            } catch {
+                throw .disk(error)
+            }
+            try PartitionLog.distrust(assignment.directory, in: files)
+        }
+        if case .failure(let error) = readied {
+            opened = OpenedLog(failure: error)
+            return
+        }
+        let opened = OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
+        guard isAlone, opened.isRebuilding, case .success(let log) = opened.result else {
+            self.opened = opened
+            return
+        }
+        let detail = "slots below \(promise.end) were acknowledged, \(log.end) are left"
+        self.opened = OpenedLog(
+            failure: .corrupt(.init(file: assignment.directory, position: .zero, detail: detail)))
+    }
+}

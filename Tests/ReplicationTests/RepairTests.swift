@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Disk
+import LogModel
+import LogStorage
+import RaftCore
+import Replication
+import Simulation
+import Testing
+
+/// What rots on a minority is found and repaired from the peers, byte by byte; what rots on a majority is never served
+/// (reliability.md F7, T-D13, T-S15).
+@Suite struct RepairTests {
+    /// A world with some segments, all of them committed and durable everywhere.
+    private func world(_ rules: RepairWorld.Rules = .init(), records: Int = 150) throws -> RepairWorld {
+        let world = try RepairWorld(rules)
+        _ = try #require(world.waitForLeader())
+        world.pass(milliseconds: records) { world.produce() }
+        #expect(world.pass(atMost: 2_000) { world.hasConverged })
+        return world
+    }
+
+    private func rot(_ world: RepairWorld, _ place: Int, segment: Int = 1, at position: Int64 = 700) throws {
+        let node = world.nodes[place]
+        try node.files.flip(bit: 3, at: ByteCount(position), of: node.segments[segment])
+    }
+
+    private func expectAlike(_ world: RepairWorld, _ comment: Comment? = nil) throws {
+        let first = try world.entries(of: 0)
+        for place in world.nodes.indices.dropFirst() {
+            #expect(try world.entries(of: place) == first, comment)
+        }
+        #expect(try world.lost(at: 0) == [], comment)
+    }
+
+    @Test(arguments: 0..<3) func whatRotsOnARunningNodeIsFoundByTheScrubAndRepaired(place: Int) throws {
+        let world = try world(.init(scrub: 2_000_000))
+        try rot(world, place)
+        #expect(world.pass(atMost: 3_000) { world.nodes[place].damages == 1 })
+        #expect(
+            world.pass(atMost: 5_000) {
+                world.produce()
+                return world.nodes[place].repairs == 1
+            })
+        #expect(world.pass(atMost: 3_000) { world.hasConverged })
+        try expectAlike(world)
+        #expect(world.replica(place)?.health == .sound)
+        // Nothing else is damaged, then or ever.
+        world.pass(milliseconds: 2_000)
+        #expect(world.nodes.map(\.damages).reduce(0, +) == 1)
+        let passes = world.nodes[place].count { if case .scrubbed = $0 { true } else { false } }
+        #expect(passes >= 2)
+    }
+
+    @Test(arguments: [false, true]) func whatRotsOnAStoppedNodeIsRepairedUnderLoad(isGone: Bool) throws {
+        let world = try world()
+        let victim = try #require(world.leader)
+        world.stop(victim, cleanly: true)
+        let node = world.nodes[victim]
+        let paths = node.segments
+        if isGone {
+            try node.files.remove(paths[1])
+        } else {
+            try node.files.open(paths[1], .existing).truncate(to: ByteCount(900))
+        }
+        world.pass(milliseconds: 600) { world.produce() }
+        try world.start(victim)
+        world.pass(milliseconds: 2_000) { world.produce() }
+        #expect(world.pass(atMost: 5_000) { world.hasConverged })
+        #expect(node.repairs == 1 && node.damages == 1)
+        try expectAlike(world)
+        // The next start finds nothing.
+        world.stop(victim, cleanly: true)
+        try world.start(victim)
+        #expect(world.pass(atMost: 2_000) { world.hasConverged })
+        #expect(node.damages == 1)
+    }
+
+    @Test func aReadMeetsDamageBeforeTheScrubDoes() throws {
+        let world = try world()
+        let leader = try #require(world.leader)
+        try rot(world, leader)
+        // A follower that was away is sent the damaged part: never wrong bytes.
+        let follower = (leader + 1) % 3
+        world.stop(follower)
+        try world.nodes[follower].files.removeTree("data/log")
+        try world.nodes[follower].files.synchronizeDirectory("data")
+        try world.start(follower)
+        #expect(world.pass(atMost: 10_000) { world.hasConverged })
+        #expect(world.nodes[leader].repairs == 1)
+        try expectAlike(world)
+    }
+
+    @Test func theSameRangeOnAMajorityHalts() throws {
+        let world = try world(.init(scrub: 2_000_000))
+        // The third copy is away, and comes back too late to be asked in time.
+        world.stop(2)
+        for place in [0, 1] { try rot(world, place) }
+        #expect(world.pass(atMost: 120_000) { [0, 1].allSatisfy { world.replica($0)?.stopped != nil } })
+        for place in [0, 1] {
+            guard case .halted(let reason) = world.replica(place)?.health else {
+                Issue.record("\(String(describing: world.replica(place)?.health))")
+                continue
+            }
+            #expect(reason.contains(world.nodes[place].segments[1]) && reason.contains("restore"), "\(reason)")
+        }
+        // Nothing was deleted, and with the third copy and a restart all is well.
+        try world.start(2)
+        for place in [0, 1] {
+            world.stop(place)
+            try world.start(place)
+        }
+        #expect(world.pass(atMost: 20_000) { world.hasConverged })
+        try expectAlike(world)
+    }
+
+    @Test func theSameRangeOnAllIsNeverServed() throws {
+        let world = try world(.init(scrub: 2_000_000))
+        for place in 0..<3 { try rot(world, place) }
+        #expect(world.pass(atMost: 30_000) { (0..<3).allSatisfy { world.replica($0)?.stopped != nil } })
+        #expect((0..<3).allSatisfy { world.nodes[$0].repairs == 0 })
+        // Not after a restart either.
+        for place in 0..<3 {
+            world.stop(place)
+            try world.start(place)
+        }
+        #expect(world.pass(atMost: 30_000) { (0..<3).allSatisfy { world.replica($0)?.stopped != nil } })
+    }
+
+    @Test func differentRangesOnAllAreRepairedByEachOther() throws {
+        let world = try world(.init(scrub: 2_000_000))
+        for place in 0..<3 { try rot(world, place, segment: 1, at: 300 + Int64(place) * 1_000) }
+        #expect(world.pass(atMost: 20_000) { world.nodes.allSatisfy { $0.repairs == 1 } })
+        #expect(world.pass(atMost: 5_000) { world.hasConverged })
+        try expectAlike(world)
+    }
+
+    @Test func aSingleCopyHaltsAndSaysWhatToDo() throws {
+        let world = try world(.init(nodes: 1, scrub: 2_000_000))
+        try rot(world, 0)
+        #expect(world.pass(atMost: 5_000) { world.replica(0)?.stopped != nil })
+        #expect(world.replica(0)?.stopped?.contains("restore the file from a backup") == true)
+    }
+
+    @Test(arguments: ["gone", "flipped"]) func aLogWithoutACheckpointIsSetAsideAndFetchedAnew(damage: String) throws {
+        let world = try world()
+        let victim = try #require(world.leader)
+        world.stop(victim, cleanly: true)
+        let node = world.nodes[victim]
+        if damage == "gone" {
+            try node.files.remove("data/log/checkpoint")
+        } else {
+            try node.files.flip(bit: 2, at: ByteCount(50), of: "data/log/checkpoint")
+        }
+        let kept = node.segments.count
+        try world.start(victim)
+        #expect(world.pass(atMost: 3_000) { world.replica(victim) != nil })
+        #expect(world.replica(victim)?.isRebuilding == true, "it has forgotten for whom it voted")
+        #expect(world.pass(atMost: 5_000) { world.hasConverged })
+        try expectAlike(world)
+        let aside = try node.files.list("data/log.damaged").filter { $0.hasSuffix(".log") }
+        #expect(aside.count == kept, "nothing is deleted")
+        #expect(node.count { if case .setAside = $0 { true } else { false } } == 1)
+    }
+}
