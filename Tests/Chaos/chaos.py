@@ -48,7 +48,8 @@ class Load:
         common = ["--bootstrap", self.run.cluster.bootstrap, "--topic", TOPIC, "--partitions",
                   str(self.run.args.partitions), "--name", mine, "--client", str(client),
                   "--history", f"{self.run.folder}/{mine}.jsonl"]
-        program = [sys.executable, f"{HERE}/load.py", role] if role != "native" else [self.run.args.native]
+        program = {"native": [self.run.args.native], "ask": [sys.executable, f"{HERE}/ask.py"]}.get(
+            role, [sys.executable, f"{HERE}/load.py", role])
         with open(f"{self.run.folder}/{mine}.out", "ab") as out:
             self.processes[name] = subprocess.Popen([*program, *common, *words], stdin=subprocess.PIPE, stdout=out,
                                                     stderr=out)
@@ -68,6 +69,8 @@ class Load:
             self.spawn(f"member{index}", "group")
         for index in range(args.lookers):
             self.spawn(f"looker{index}", "look", "--rate", "10")
+        for index in range(args.askers):
+            self.spawn(f"asker{index}", "ask")
 
     def check(self):
         for name, process in self.processes.items():
@@ -246,7 +249,7 @@ class Run:
             self.complaints.append("the cluster is not whole 120 s after everything was healed")
         say("the producers end")
         self.load.finish({"produce", "native"}, self.args.delivery + 40)
-        self.load.finish({"look"}, 20)
+        self.load.finish({"look", "ask"}, 20)
         self.drain()
         self.load.finish({"consume", "group"}, 40)
         self.load.spawn("scan", "scan", "--patience", "120000")
@@ -318,6 +321,7 @@ def arguments():
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--members", type=int, default=2)
     parser.add_argument("--lookers", type=int, default=2)
+    parser.add_argument("--askers", type=int, default=1)
     parser.add_argument("--acks", default="all")
     parser.add_argument("--settings", action="append", default=[], help="a line for the nodes' configuration")
     parser.add_argument("--disk-megabytes", type=int, default=1024)

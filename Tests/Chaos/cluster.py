@@ -215,7 +215,8 @@ class Cluster:
                 file.write(f"node.id: {node.number}\nnode.data: {node.data}\nnode.shards: {shards}\n"
                            f"kafka.listen: {node.kafka}:9092\npeer.listen: {node.peer}:19092\ncluster.voters:\n")
                 file.writelines(f"  - {each.number}@{each.peer}:19092\n" for each in self.nodes)
-                file.writelines(f"{line}\n" for line in settings)
+                # A coordinator for every few groups is enough, and so many elections fewer after each fault.
+                file.writelines(f"{line}\n" for line in ["offsets.topic.num.partitions: 6", *settings])
         run("ip", "link", "set", "lo", "up")
         run("mount", "-t", "tmpfs", "netns", self.run_folder())
         run("ip", "link", "add", "br0", "type", "bridge")

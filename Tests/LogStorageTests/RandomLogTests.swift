@@ -25,6 +25,8 @@ private struct Candidate {
     var entries: [Entry] = []
     /// Everything below must be there.
     var durable: LogIndex
+    /// What the last membership marker before the start has said.
+    var atStart: [UInt8]?
 
     struct Entry {
         let head: EntryHead
@@ -42,7 +44,19 @@ private struct Candidate {
         durable = min(durable, end)
     }
 
+    var memberships: [MembershipRow] {
+        var at = start.position.end
+        return entries.compactMap { entry in
+            defer { at = entry.end }
+            guard entry.head.kind == .membership,
+                let payload = try? MarkerEntry.payload(of: ByteBuffer(bytes: entry.bytes))
+            else { return nil }
+            return MembershipRow(slot: at, payload: Array(payload.readableBytesView))
+        }
+    }
+
     mutating func begin(at anchor: LogAnchor) {
+        atStart = memberships.last { $0.slot < anchor.position.end }?.payload ?? atStart
         start = anchor
         entries.removeAll { $0.end <= anchor.position.end }
     }
@@ -102,8 +116,9 @@ private struct RandomLogRun {
             var entry =
                 random.below(5) == 0
                 ? MarkerEntry.encode(
-                    kind: .leaderStart, term: term, nextOffset: now.endOffset, timestamp: time(5),
-                    payload: ByteBuffer(repeating: 7, count: random.below(100)))
+                    kind: random.below(2) == 0 ? .leaderStart : .membership, term: term, nextOffset: now.endOffset,
+                    timestamp: time(5),
+                    payload: ByteBuffer(repeating: UInt8(random.below(256)), count: random.below(100)))
                 : try makeBatch(records: 1 + random.below(4), size: random.below(600), at: Int64(random.below(9_000)))
             EntryHead.assign(baseOffset: now.endOffset, term: term, in: &entry)
             let head = try EntryHead.parse(entry)
@@ -203,10 +218,11 @@ private struct RandomLogRun {
             position: LogPosition(term: term, end: now.end.advanced(by: skipped + Int64(random.below(3)))),
             offset: Offset(now.endOffset.rawValue + skipped))
         before.append(now)
-        now = Candidate(start: anchor, durable: anchor.position.end)
+        let membership = random.below(3) == 0 ? nil : [UInt8](repeating: 9, count: random.below(20))
+        now = Candidate(start: anchor, durable: anchor.position.end, atStart: membership)
         var succeeded = false
         try attempt { (log) throws(LogError) in
-            try log.restart(at: anchor)
+            try log.restart(at: anchor, membership: membership)
             succeeded = true
         }
         if succeeded {
@@ -276,6 +292,8 @@ private struct RandomLogRun {
         #expect(log.start == model.start)
         #expect(log.end == model.end && log.endOffset == model.endOffset)
         #expect(log.lastEntry == LogPosition(term: model.lastTerm, end: model.end))
+        #expect(log.membershipMarkers == model.memberships)
+        #expect(log.membershipAtStart == model.atStart)
         #expect(log.size.rawValue == model.entries.reduce(0) { $0 + Int64($1.bytes.count) })
         #expect(try log.entries(limit: Int64(1 + random.below(3_000))) == model.entries.map(\.bytes))
         let batches = model.entries.filter { !$0.head.isMarker }

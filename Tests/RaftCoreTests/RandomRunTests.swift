@@ -91,7 +91,7 @@ struct RandomRun {
         if random.below(1_000) < crashPerMille { crashOrRestart(place) }
     }
 
-    private mutating func deliverOne() {
+    mutating func deliverOne() {
         guard !bench.flights.isEmpty else { return }
         // Mostly the oldest, sometimes any: letters overtake each other.
         let place = random.chance(80) ? 0 : random.below(bench.flights.count)
