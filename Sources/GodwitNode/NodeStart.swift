@@ -302,7 +302,10 @@ struct NodeStart {
                 bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
                     ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
                 interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate),
-            disk: diskSettings(directory))
+            disk: diskSettings(directory),
+            scrub: ScrubSettings(
+                bytesPerSecond: settings.storage.scrubBytesPerSecond.rawValue == 0
+                    ? nil : max(1, settings.storage.scrubBytesPerSecond.rawValue / Int64(shards))))
     }
 
     private func diskSettings(_ directory: DataDirectory) -> DiskSettings {

@@ -117,6 +117,7 @@ class View:
 
     def __init__(self, run):
         self.run, self.load = run, run.load
+        self.topic, self.partitions, self.replicas = TOPIC, run.args.partitions, run.args.replicas
         self.admin = AdminClient({"bootstrap.servers": run.cluster.bootstrap, "socket.timeout.ms": 3000, "log_level": 0,
                                   "topic.metadata.refresh.interval.ms": 1000})
 
@@ -152,9 +153,9 @@ class Run:
         self.cluster.start()
         if self.cluster.wait_whole(60) is None:
             raise ChaosError("the cluster is not up after 60 s")
-        configs = {"min.insync.replicas": str(self.args.nodes // 2 + 1), "segment.bytes": str(1 << 20),
+        configs = {"min.insync.replicas": str(self.args.replicas // 2 + 1), "segment.bytes": str(1 << 20),
                    "retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
-        topic = NewTopic(TOPIC, self.args.partitions, self.args.nodes, config=configs)
+        topic = NewTopic(TOPIC, self.args.partitions, self.args.replicas, config=configs)
         self.view.admin.create_topics([topic], operation_timeout=10)[TOPIC].result(20)
         self.wait_for_topic()
         described = json.loads(self.cluster.command("topic", "describe", TOPIC, "--json") or "{}")
@@ -314,6 +315,7 @@ def arguments():
     parser.add_argument("--patience", type=float, default=60, help="for the cluster to be whole again, in seconds")
     parser.add_argument("--delivery", type=float, default=60)
     parser.add_argument("--partitions", type=int, default=6)
+    parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--rate", type=float, default=240, help="records a second of all producers together")
     parser.add_argument("--producers", type=int, default=2)
     parser.add_argument("--plain-producers", type=int, default=1)
@@ -334,10 +336,14 @@ def arguments():
     return args
 
 
+def has_command(program, words):
+    return not words or subprocess.run([program, *words, "--help"], capture_output=True, check=False).returncode == 0
+
+
 def chosen_kinds(parser, args):
     if args.faults == "none":
         return []
-    possible = {kind for kind, each in faults.KINDS.items() if each.is_safe_alone}
+    possible = {kind for kind, each in faults.KINDS.items() if has_command(args.program, each.needs)}
     if not args.faketime:
         possible.discard("clock-jump")
     if args.faults == "all":

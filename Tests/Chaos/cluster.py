@@ -250,7 +250,10 @@ class Cluster:
             return False
         status = json.loads(text)
         alive = sum(1 for node in status["nodes"] if node["alive"])
-        return status["leaderless"] == 0 and status["underReplicated"] == 0 and alive == len(self.nodes)
+        if status["leaderless"] or status["underReplicated"] or alive < len(self.nodes):
+            return False
+        # A program without moves has none under way.
+        return not json.loads(self.command("cluster", "moves", "--json") or "[]")
 
     def wait_whole(self, patience):
         """Whether every partition has its leader and all its replicas in time, and the seconds it took."""
