@@ -8,8 +8,10 @@ public import RaftCore
 /// It watches from outside: what replicas show, what their logs hold, and what they say to each other. It takes no
 /// word of theirs for what survives a crash: what they promised is looked for in the log that came back.
 public struct ConsensusChecks {
-    /// The places of those whose copies count.
+    /// The places of those whose copies count: when something was committed last.
     private(set) var voting: [Int]
+    /// Of those of whom another majority is needed, while the members change.
+    private(set) var outgoing: [Int] = []
     var replicas: [ReplicaMirror]
     /// All that was ever committed, in order.
     public private(set) var committed: [LoggedEntry] = []
@@ -42,7 +44,13 @@ public struct ConsensusChecks {
         replicas = Array(repeating: ReplicaMirror(), count: nodes)
     }
 
-    private var voters: Int { voting.count }
+    /// A replica was taken away: whoever keeps one there later begins anew.
+    public mutating func removed(_ node: NodeID) { replicas[Int(node.rawValue)] = ReplicaMirror() }
+
+    private func isMajority(_ holds: (Int) -> Bool) -> Bool {
+        2 * voting.count(where: holds) > voting.count
+            && (outgoing.isEmpty || 2 * outgoing.count(where: holds) > outgoing.count)
+    }
 
     public var committedEnd: LogIndex { committed.last?.end ?? .zero }
     public var committedOffset: Offset { committed.last?.nextOffset ?? .zero }
@@ -226,6 +234,10 @@ public struct ConsensusChecks {
             throw Violation(.stateMachineSafety, "\(view.node) commits \(view.commit), past its end \(mirror.end)")
         }
         let wasKnown = committedEnd
+        if view.role == .leader, view.commit > wasKnown, !view.voters.isEmpty {
+            voting = view.voters.map { Int($0.rawValue) }
+            outgoing = view.outgoing.map { Int($0.rawValue) }
+        }
         for entry in mirror.entries[mirror.place(above: max(earlier, mirror.start))...] {
             guard entry.end <= view.commit else { break }
             if entry.start >= committedEnd {
@@ -256,6 +268,7 @@ public struct ConsensusChecks {
     }
 
     private func leaderCommitted(_ view: ReplicaView, _ mirror: ReplicaMirror) throws(Violation) {
+        let place = Int(view.node.rawValue)
         guard mirror.term(endingAt: view.commit) == view.term else {
             let term = mirror.term(endingAt: view.commit).map { "\($0)" } ?? "none"
             throw Violation(
@@ -263,8 +276,7 @@ public struct ConsensusChecks {
         }
         // Would the others alone, and its own disk as it is, have been a majority?
         guard mirror.durable < view.commit, let last = mirror.entry(endingAt: view.commit) else { return }
-        let others = holders(of: last)
-        guard others <= voters / 2, others + 1 > voters / 2 else { return }
+        guard !isMajority({ holds(last, $0) }), isMajority({ $0 == place || holds(last, $0) }) else { return }
         throw Violation(
             .committedIsDurable, "\(view.node) counted its own copy of \(view.commit), durable is \(mirror.durable)")
     }
@@ -293,20 +305,19 @@ public struct ConsensusChecks {
 
     // MARK: - Majorities
 
-    private func holders(of entry: LoggedEntry) -> Int {
-        voting.count { place in
-            let mirror = replicas[place]
-            return mirror.start >= entry.end
-                || (mirror.durable >= entry.end && mirror.term(endingAt: entry.end) == entry.term)
-        }
+    private func holds(_ entry: LoggedEntry, _ place: Int) -> Bool {
+        let mirror = replicas[place]
+        return mirror.start >= entry.end
+            || (mirror.durable >= entry.end && mirror.term(endingAt: entry.end) == entry.term)
     }
 
     private func checkMajority(orElse promise: Violation.Promise, by view: ReplicaView?) throws(Violation) {
-        guard let last = committed.last else { return }
-        let count = holders(of: last)
-        guard count <= voters / 2 else { return }
+        guard let last = committed.last, !isMajority({ holds(last, $0) }) else { return }
         let who = view.map { "\($0.node) committed" } ?? "there was committed"
-        throw Violation(promise, "\(who) \(last), which is durable on \(count) of \(voters)")
+        let holders = replicas.indices.filter { holds(last, $0) }
+        throw Violation(
+            promise,
+            "\(who) \(last), which is durable on \(holders) of \(voting)\(outgoing.isEmpty ? "" : " and \(outgoing)")")
     }
 
     /// Something durable has shrunk somewhere: what is committed must still be on a majority of disks.

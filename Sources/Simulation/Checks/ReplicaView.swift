@@ -17,6 +17,10 @@ public struct ReplicaView: Hashable, Sendable {
     public var highWatermark: Offset?
     /// The log's own translation of `commit`.
     public var commitOffset: Offset
+    /// Of a leader: whose majority it counts, and of whom it needs another one while the members change. Empty where
+    /// they never change.
+    public var voters: [NodeID] = []
+    public var outgoing: [NodeID] = []
 
     public init(
         node: NodeID, term: Term, role: RaftNode.Role, leader: NodeID?, commit: LogIndex, durable: LogIndex,

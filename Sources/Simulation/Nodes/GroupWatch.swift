@@ -52,11 +52,22 @@ extension World {
         }
         let isData = replica.id != .metadata && name.map { climate.topics.contains($0) } ?? false
         let made = GroupWatch(
-            replica.id, nodes: machines.count, voters: replica.assignment.replicas, isData: isData)
+            replica.id, nodes: machines.count, voters: replica.raft.members.voters, isData: isData)
         made.topicName = name
         groups[replica.id] = made
         if let name { topicIDs[name] = replica.id.topic }
         return made
+    }
+
+    /// Replicas that the node keeps no more: their topic was deleted, or they were moved away.
+    func forgetDropped(_ machine: Machine) {
+        guard machine.watched.contains(where: { $0.replica.stopped != nil }), let shard = machine.cell?.shard else {
+            return
+        }
+        for watched in machine.watched where shard.replica(watched.replica.id) !== watched.replica {
+            watched.group.consensus.removed(machine.id)
+        }
+        machine.watched.removeAll { shard.replica($0.replica.id) !== $0.replica }
     }
 
     func observe(_ machine: Machine, _ index: Int) throws(Violation) {
@@ -79,6 +90,10 @@ extension World {
             node: id, term: raft.term, role: raft.role, leader: raft.leader, commit: commit, durable: log.durable,
             start: start.end, end: log.end, highWatermark: replica.highWatermark,
             commitOffset: last?.commit == commit ? last?.commitOffset ?? .zero : log.offset(at: commit))
+        if view.role == .leader {
+            view.voters = raft.members.voters
+            view.outgoing = raft.members.outgoing
+        }
         planted?.distort(&view, random: &random)
         if planted == .oldTermCommit, view.role == .leader, view.highWatermark == nil, let own = log.terms.rows.last,
             own.term == view.term, own.start > commit

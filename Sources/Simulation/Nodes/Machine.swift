@@ -25,6 +25,10 @@ final class Machine {
     var isSlowUntil: UInt64 = 0
     /// Its disk has failed in this life, so its replicas may stop themselves.
     var isDiskBad = false
+    /// It has failed in this life, and may be well again.
+    var hasHadBadDisk = false
+    /// What it had stored was damaged on purpose.
+    var hasRot = false
     /// Which peers it has been told are connected.
     var connected: [Bool]
     /// The replicas that run here, as the checks follow them.

@@ -47,6 +47,8 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         /// Of clients.
         public var requests = 0
         public var elections = 0
+        /// Logs opened anew after their disk had failed.
+        public var revivals = 0
         public var produced = 0
         public var acknowledged = 0
         public var read = 0

@@ -20,6 +20,7 @@ extension World {
         machine.life += 1
         machine.isPausedUntil = 0
         machine.isDiskBad = false
+        machine.hasHadBadDisk = false
         machine.files.heal()
         machine.files.capacity = nil
         say("\(machine.id) starts its life \(machine.life)")

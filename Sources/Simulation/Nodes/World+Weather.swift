@@ -59,12 +59,13 @@ extension World {
         schedule(after: span) { self.start(place) }
     }
 
-    /// A disk fails or fills up. Whatever the replicas make of it, their machine is restarted with a healthy one.
+    /// A disk fails or fills up. Either it becomes well again, or its machine is restarted with a healthy one.
     private func spoilDisk(_ place: Int, isFull: Bool, for span: UInt64) {
         let machine = machines[place]
         guard machine.isUp, machine.isListening, !machine.isDiskBad else { return }
         let life = machine.life
         machine.isDiskBad = true
+        machine.hasHadBadDisk = true
         if isFull {
             machine.files.capacity = Int64(random.below(20_000))
         } else {
@@ -73,8 +74,16 @@ extension World {
         }
         schedule(after: span) {
             guard machine.life == life else { return }
+            guard self.random.chance(perMille: 400) else { return self.healDisk(machine) }
             self.crash(place, losesPower: self.random.chance(perMille: 500), for: span)
         }
+    }
+
+    private func healDisk(_ machine: Machine) {
+        say("\(machine.id)'s disk is well again")
+        machine.isDiskBad = false
+        machine.files.heal()
+        machine.files.capacity = nil
     }
 
     // MARK: - Cuts
@@ -154,7 +163,9 @@ extension World {
         for place in core {
             let machine = machines[place]
             machine.isSlowUntil = 0
-            if machine.isDiskBad { end(place, losesPower: false) }
+            if machine.isDiskBad {
+                if random.coin() { healDisk(machine) } else { end(place, losesPower: false) }
+            }
             start(place)
             for other in core where other > place { schedule(after: 5_000_000) { self.reconnect(place, other) } }
         }

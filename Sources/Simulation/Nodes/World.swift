@@ -126,6 +126,7 @@ final class World {
             for partition in opened { try watch(partition, on: machine) }
             opened.removeAll(keepingCapacity: true)
             for index in machine.watched.indices { try observe(machine, index) }
+            forgetDropped(machine)
             restarted.removeAll(keepingCapacity: true)
             for (letter, from, to) in departed {
                 guard let group = groups[letter.group] else { continue }
@@ -165,6 +166,24 @@ final class World {
             guard !machine.isDiskBad else { return }
             // Told after the node has been observed, so that what made it stop is named first.
             schedule(after: 0) { self.broke(Violation(.stopped, "\(machine.id), \(partition): \(reason)")) }
+        case .fenced(let partition, let reason):
+            groups[partition]?.consensus.crashed(machine.id)
+            machine.watched.removeAll { $0.replica.id == partition }
+            guard !machine.hasHadBadDisk else { return }
+            schedule(after: 0) { self.broke(Violation(.stopped, "\(machine.id), \(partition): \(reason)")) }
+        case .revived(let partition, _):
+            statistics.revivals += 1
+            opened.append(partition)
+        case .damaged(let partition, let damage):
+            guard !machine.hasRot else { return }
+            schedule(after: 0) {
+                self.broke(Violation(.persistBeforeReply, "\(machine.id), \(partition) is damaged: \(damage)"))
+            }
+        case .setAside(let partition, _, let reason):
+            guard !machine.hasRot else { return }
+            schedule(after: 0) {
+                self.broke(Violation(.persistBeforeReply, "\(machine.id), \(partition) is set aside: \(reason)"))
+            }
         case .badLetter: statistics.refusedLetters += 1
         case .becameLeader: statistics.elections += 1
         default: break

@@ -205,7 +205,11 @@ extension WorldClimate {
                 maxInflightAppends: base.maxInflightAppends),
             balanceInterval: base.balanceInterval, retentionInterval: 150_000_000, checkpointInterval: 400_000_000,
             producerExpiration: world.planted == .forgetfulLeaders ? 0 : 86_400_000, seed: world.random.next(),
-            cleaner: CleanerSettings(interval: 200_000_000, keySeed: (world.random.next(), world.random.next())))
+            cleaner: CleanerSettings(interval: 200_000_000, keySeed: (world.random.next(), world.random.next())),
+            disk: DiskSettings(
+                directory: "data", reserve: ByteCount(2_000), probeInterval: 50_000_000, slowSync: 25_000_000,
+                recoveryTime: 500_000_000, stuckSync: 5_000_000_000, handOverInterval: 500_000_000,
+                reopenFirst: 20_000_000, reopenLast: 500_000_000))
     }
 
     func brokerSettings(of node: NodeID) -> BrokerSettings {
