@@ -86,10 +86,14 @@ esac
 [ -z "${DURATION:-}" ] || options+=(--duration "$DURATION")
 [ -z "${FAULTS:-}" ] || options+=(--faults "$FAULTS")
 
-status=0
-# A process namespace: when this script is ended, so is everything that the run has started.
+# A process namespace: when its first process is ended, so is everything that the run has started, with its mounts and
+# networks.
 unshare --mount --net --pid --fork --kill-child --mount-proc \
-    "$root/.build/venv/bin/python" Tests/Chaos/chaos.py "${options[@]}" "$@" || status=$?
+    "$root/.build/venv/bin/python" Tests/Chaos/chaos.py "${options[@]}" "$@" &
+child=$!
+trap 'kill -KILL "$child" 2>/dev/null; wait "$child" || true; rm -rf "$folder"; exit 130' INT TERM
+status=0
+wait "$child" || status=$?
 rm -f "$folder/RUNNING"
 if [ "$status" -eq 0 ]; then
     # The figures and the nodes' own words stay, what they were made of does not.

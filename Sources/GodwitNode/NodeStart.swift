@@ -226,7 +226,9 @@ struct NodeStart {
                     && (patience != nil || cell.links.identity.cluster != nil)
             }.get()
             if isInformed { break }
-            if round == 200, patience != nil { logger.notice("waiting for a leader of the metadata group before clients are let in") }
+            if round == 200, patience != nil {
+                logger.notice("waiting for a leader of the metadata group before clients are let in")
+            }
             try await Task.sleep(nanoseconds: Self.metadataPoll)
         }
         // What was applied is on its way to the other loops; it is there when these turns have run.
@@ -300,7 +302,10 @@ struct NodeStart {
                 bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
                     ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
                 interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate),
-            disk: diskSettings(directory))
+            disk: diskSettings(directory),
+            scrub: ScrubSettings(
+                bytesPerSecond: settings.storage.scrubBytesPerSecond.rawValue == 0
+                    ? nil : max(1, settings.storage.scrubBytesPerSecond.rawValue / Int64(shards))))
     }
 
     private func diskSettings(_ directory: DataDirectory) -> DiskSettings {

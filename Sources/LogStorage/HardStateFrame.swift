@@ -16,8 +16,10 @@ import RecordBatches
 ///      24  32 × n  records: topic id (16), partition (4), term (4; −1 forgets the group), vote (4; −1 nobody),
 ///                  zero (4)
 ///
-/// A damaged frame at the end is a torn write that nobody was promised: it is cut. A damaged frame with a good one
-/// behind it was durable once: that is damage. So every multiple of 8 behind a bad frame is tried for a good one.
+/// Every frame stands there twice, the second copy right behind the first, so that one that rots is no loss: a vote
+/// that was forgotten could be given twice. A frame of which both copies are damaged is a torn write, which nobody was
+/// promised, when nothing follows; with a good one of a later sequence behind it, it was durable once: that is damage.
+/// So every multiple of 8 behind a bad frame is tried for a good one. Journals of earlier versions have each frame once.
 enum HardStateFrame {
     struct Record: Hashable {
         let group: PartitionID
@@ -69,30 +71,31 @@ enum HardStateFrame {
         var position = 0
         while position < bytes.readableBytes {
             guard let (frame, size) = frame(in: bytes, at: position) else {
-                if hasFrame(in: bytes, after: position, sequence: content.sequence) {
-                    throw Flaw(position: Int64(position), detail: "a frame before the last is damaged")
+                guard let next = nextFrame(in: bytes, after: position, sequence: content.sequence) else { break }
+                position = next
+                continue
+            }
+            if frame.sequence != content.sequence {
+                guard content.sequence == 0 || frame.sequence == content.sequence + 1 else {
+                    throw Flaw(
+                        position: Int64(position), detail: "a frame before sequence \(frame.sequence) is damaged")
                 }
-                // The first frame was durable before the file got its name.
-                guard position > 0 else { throw Flaw(position: 0, detail: "this is no journal of hard state") }
-                break
+                content.sequence = frame.sequence
+                for record in frame.records { content.states[record.group] = record.state }
             }
-            guard content.sequence == 0 || frame.sequence == content.sequence + 1 else {
-                throw Flaw(position: Int64(position), detail: "a frame is missing before sequence \(frame.sequence)")
-            }
-            content.sequence = frame.sequence
-            for record in frame.records { content.states[record.group] = record.state }
             position += size
+            content.size = Int64(position)
         }
-        guard position > 0 else { throw Flaw(position: 0, detail: "the journal is empty") }
-        content.size = Int64(position)
+        // The first frame was durable before the file got its name.
+        guard content.sequence > 0 else { throw Flaw(position: 0, detail: "this is no journal of hard state") }
         return content
     }
 
-    private static func hasFrame(in bytes: ByteBuffer, after position: Int, sequence: UInt64) -> Bool {
-        for place in stride(from: position + 8, to: bytes.readableBytes, by: 8) {
-            if let (frame, _) = frame(in: bytes, at: place), frame.sequence > sequence { return true }
+    /// Where the next whole frame begins that is not older than what was read.
+    private static func nextFrame(in bytes: ByteBuffer, after position: Int, sequence: UInt64) -> Int? {
+        stride(from: position + 8, to: bytes.readableBytes, by: 8).first { place in
+            frame(in: bytes, at: place).map { $0.frame.sequence >= sequence } ?? false
         }
-        return false
     }
 
     private static func frame(

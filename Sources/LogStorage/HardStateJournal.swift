@@ -62,13 +62,13 @@ public final class HardStateJournal<FS: FileSystem> {
             try fs.synchronizeDirectory(FS.parent(of: directory))
             let file = try fs.open(path + ".new", .createOrOpen)
             try file.truncate(to: .zero)
-            try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
+            try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes, bytes], at: .zero) }
             try file.synchronize()
             try fs.rename(path + ".new", to: path)
             try fs.synchronizeDirectory(directory)
             return try fs.open(path, .existing)
         }
-        let content = HardStateFrame.Content(size: Int64(bytes.readableBytes), sequence: 1)
+        let content = HardStateFrame.Content(size: 2 * Int64(bytes.readableBytes), sequence: 1)
         return HardStateJournal(directory: directory, fs: fs, file: file, content: content, rewriteBytes: rewriteBytes)
     }
 
@@ -98,7 +98,11 @@ public final class HardStateJournal<FS: FileSystem> {
         do throws(HardStateFrame.Flaw) {
             return (try HardStateFrame.read(bytes), size)
         } catch {
-            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail))
+            // Never "empty": what was forgotten could be promised again to somebody else.
+            let advice =
+                "; a forgotten vote could be given twice, so the node does not start: restore the file from a backup, "
+                + "or delete the node's whole data directory and let its peers rebuild it"
+            throw .corrupt(.init(file: path, position: ByteCount(error.position), detail: error.detail + advice))
         }
     }
 
@@ -142,7 +146,7 @@ public final class HardStateJournal<FS: FileSystem> {
         var ticket = SyncTicket(number: tickets + 1, fs: fs)
         let before = (file, size, sequence)
         do throws(DiskError) {
-            if size > max(rewriteBytes, 4 * HardStateFrame.size(of: states.count)) {
+            if size > max(rewriteBytes, 8 * HardStateFrame.size(of: states.count)) {
                 try writeAnew(&ticket)
             } else {
                 try writePending(&ticket)
@@ -245,8 +249,8 @@ public final class HardStateJournal<FS: FileSystem> {
         sequence += 1
         let bytes = HardStateFrame.encode(records, sequence: sequence)
         try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in
-            try file.write([bytes], at: ByteCount(position))
+            try file.write([bytes, bytes], at: ByteCount(position))
         }
-        size = position + Int64(bytes.readableBytes)
+        size = position + 2 * Int64(bytes.readableBytes)
     }
 }

@@ -18,7 +18,7 @@ extension PartitionLog {
     /// - Throws: `.corrupt` when the checkpoint is damaged or gone, so that nobody knows what should be there; nothing
     ///   has been changed then.
     public static func open(
-        directory: String, in fs: FS, limits: LogLimits, now: Timestamp
+        directory: String, in fs: FS, limits: LogLimits, now: Timestamp, mayLoseItsEnd: Bool = true
     ) throws(LogError) -> sending PartitionLog {
         let isThere = try onDisk { () throws(DiskError) in try fs.exists(directory) }
         if !isThere { try onDisk { () throws(DiskError) in try fs.makeDirectory(directory) } }
@@ -48,10 +48,12 @@ extension PartitionLog {
         }
         if !removed.isEmpty { try remove(removed, in: directory, fs: fs) }
         let suspects = try DamageNote.read(in: directory, fs: fs)
+        let marked = try DurableMark.read(in: directory, fs: fs)
         let log = PartitionLog(
             directory: directory, fs: fs, limits: limits, checkpoint: checkpoint, segments: [],
-            recovery: RecoveryReport(), hasDamageNote: suspects != nil)
-        try log.recover(checkpoint, files: files.filter { !removed.contains($0) }, suspects: suspects)
+            recovery: RecoveryReport(), hasDamageNote: suspects != nil, marked: marked)
+        let rules = RecoveryRules(suspects: suspects, marked: marked ?? .zero, mayLoseItsEnd: mayLoseItsEnd)
+        try log.recover(checkpoint, files: files.filter { !removed.contains($0) }, rules)
         try log.restoreProducers()
         // A note that says too much would have every start look there.
         if suspects != nil { log.damageNote().run() }
@@ -87,7 +89,7 @@ extension PartitionLog {
     }
 
     private func recover(
-        _ checkpoint: Checkpoint, files: [SegmentName], suspects: DamageNote<FS>.Content?
+        _ checkpoint: Checkpoint, files: [SegmentName], _ rules: RecoveryRules<FS>
     ) throws(LogError) {
         let promised = checkpoint.segments
         guard promised.first.map({ $0.base == start.position.end }) ?? (checkpoint.recoveryPoint == start.position.end)
@@ -101,7 +103,7 @@ extension PartitionLog {
             let isLast = place + 1 == promised.count
             let end = isLast ? checkpoint.recoveryPoint : promised[place + 1].base
             let segment = Segment<FS>(summary, end: end, directory: directory, in: fs, limits: limits)
-            try take(segment, scanning: isLast, isSuspect: suspects?.names(summary.name) ?? false)
+            try take(segment, scanning: isLast, isSuspect: rules.suspects?.names(summary.name) ?? false, rules)
             reached = segment.end
         }
         let names = Set(promised.map(\.name))
@@ -114,17 +116,54 @@ extension PartitionLog {
             }
             let summary = SegmentSummary(emptyAt: file.base)
             let segment = Segment<FS>(summary, end: file.base, directory: directory, in: fs, limits: limits)
-            try take(segment, scanning: true, isSuspect: false)
+            try take(segment, scanning: true, isSuspect: false, rules)
             reached = segment.end
         }
+        if end < rules.marked {
+            recovery.hasLostItsEnd = true
+            guard rules.mayLoseItsEnd else { throw lostEnd(rules, file: segments.last?.path, at: segments.last?.size) }
+        }
         try finishRecovery(dropped: dropped, wasClosedCleanly: checkpoint.isClean)
+    }
+
+    private func lostEnd(_ rules: RecoveryRules<FS>, file: String?, at position: Int64?) -> LogError {
+        let detail =
+            "the entries end at slot \(end), but those before \(rules.marked) were durable: restore the file from a "
+            + "backup, or delete \(directory)/\(DurableMark<FS>.name) to give up what follows"
+        return .corrupt(.init(file: file ?? directory, position: ByteCount(position ?? 0), detail: detail))
+    }
+
+    /// Says that the loss of the log's end has been taken note of elsewhere, durably. Blocks.
+    public func acceptLoss() throws(LogError) {
+        try orFail { () throws(DiskError) in try mark.lower(to: end) }
+    }
+
+    /// Keeps a copy of what is about to be cut off a file though it had been durable. Nothing is deleted by itself.
+    private func keepAside(_ segment: Segment<FS>, to end: Int64) throws(LogError) {
+        let file = try onDisk { () throws(DiskError) in try segment.file() }
+        let copy = try onDisk { () throws(DiskError) in
+            try fs.open(segment.path + ".damaged-at-\(segment.size)", .createOrOpen)
+        }
+        var position = segment.size
+        while position < end {
+            let bytes = try file.readBuffer(Int(min(1 << 20, end - position)), at: position, path: segment.path)
+            try onDisk { () throws(DiskError) in
+                try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in
+                    try copy.write([bytes], at: ByteCount(position - segment.size))
+                }
+            }
+            position += Int64(bytes.readableBytes)
+        }
+        try onDisk { () throws(DiskError) in try copy.synchronize() }
     }
 
     /// Adds a segment to the log, with what follows its promised part as far as that checks.
     ///
     /// Of promised bytes that are damaged nothing is cut, and nothing is forgotten: the segment is taken in with what
     /// is known of it, and is not read before it has been repaired.
-    private func take(_ segment: Segment<FS>, scanning: Bool, isSuspect: Bool) throws(LogError) {
+    private func take(
+        _ segment: Segment<FS>, scanning: Bool, isSuspect: Bool, _ rules: RecoveryRules<FS>
+    ) throws(LogError) {
         let fileSize = try onDisk { () throws(DiskError) in
             try fs.exists(segment.path) ? try fs.size(of: segment.path).rawValue : nil
         }
@@ -155,6 +194,10 @@ extension PartitionLog {
                 tailIsWhole: tail == segment.size || !scanning, indexMatches: indexMatches))
         guard scanning, isKept, tail > segment.size else { return }
         precondition(row.decision == .cutTornTail || row.decision == .openDamaged, "a torn tail is cut")
+        if segment.end < rules.marked {
+            guard rules.mayLoseItsEnd else { throw lostEnd(rules, file: segment.path, at: segment.size) }
+            try keepAside(segment, to: tail)
+        }
         try onDisk { () throws(DiskError) in try segment.file().truncate(to: ByteCount(segment.size)) }
         segment.needsSync = true
         recovery.cut += ByteCount(tail - segment.size)
@@ -236,8 +279,10 @@ extension PartitionLog {
         for file in dropped {
             let path = Segment<FS>.path(file, in: directory) + Segment<FS>.logSuffix
             recovery.cut += try onDisk { () throws(DiskError) in try fs.size(of: path) }
+            guard recovery.hasLostItsEnd else { continue }
+            try onDisk { () throws(DiskError) in try fs.rename(path, to: path + ".damaged") }
         }
-        if !dropped.isEmpty { try Self.remove(dropped, in: directory, fs: fs) }
+        if !dropped.isEmpty, !recovery.hasLostItsEnd { try Self.remove(dropped, in: directory, fs: fs) }
         let hasChanged = !dropped.isEmpty || recovery.cut > .zero || durable < end
         recovery.wasClean = wasClosedCleanly && !hasChanged
         guard !recovery.wasClean else { return }
@@ -262,6 +307,16 @@ extension PartitionLog {
         durable = end
         try writeCheckpoint()
     }
+}
+
+/// What an opening knows beside the checkpoint.
+struct RecoveryRules<FS: FileSystem> {
+    /// Which segments are to be looked at as a whole.
+    let suspects: DamageNote<FS>.Content?
+    /// Everything below was durable.
+    let marked: LogIndex
+    /// Whether there is somebody from whom a lost end can be fetched again.
+    let mayLoseItsEnd: Bool
 }
 
 /// Reads entries one after the other and computes their checksums, a window at a time however large they are.

@@ -29,6 +29,7 @@ extension PartitionLog {
             checkpointIsWanted = false
             syncedSinceCheckpoint = 0
         }
+        ticket.mark = DurableMarkJob(mark: mark, index: written, epoch: mark.epoch)
         syncUnderWay = SyncUnderWay(
             ticket: ticket, covers: written, sizes: sizes, cuts: cuts, restarts: restarts, start: start.position.end)
         return ticket

@@ -40,6 +40,7 @@ extension PartitionLog {
 
     private func cutFiles(at place: Cut) throws(LogError) {
         try orFail { () throws(DiskError) in
+            try mark.lower(to: place.index)
             // From the end, so that a crash in between leaves a log without a hole.
             while segments.count > place.segment + 1 {
                 let segment = segments.removeLast()
@@ -126,6 +127,7 @@ extension PartitionLog {
         cutNeedsSync = false
         // Until the files agree with what has been said above, an error of any kind ends the use of the log.
         hasFailed = true
+        try onDisk { () throws(DiskError) in try mark.lower(to: end) }
         try writeCheckpoint(isRestarting: true)
         try onDisk { () throws(DiskError) in
             for segment in old { try segment.remove() }

@@ -70,6 +70,7 @@ public final class PartitionLog<FS: FileSystem> {
     var syncUnderWay: SyncUnderWay?
     var tickets = 0
 
+    let mark: DurableMark<FS>
     let damageNoteFile: DamageNote<FS>
     var damageNotes = 0
     let checkpointFile: CheckpointFile<FS>
@@ -94,7 +95,7 @@ public final class PartitionLog<FS: FileSystem> {
     /// The log as a checkpoint describes it; recovery adds what lies beyond.
     init(
         directory: String, fs: FS, limits: LogLimits, checkpoint: Checkpoint, segments: [Segment<FS>],
-        recovery: RecoveryReport, hasDamageNote: Bool = false
+        recovery: RecoveryReport, hasDamageNote: Bool = false, marked: LogIndex? = nil
     ) {
         self.directory = directory
         self.fs = fs
@@ -113,6 +114,7 @@ public final class PartitionLog<FS: FileSystem> {
         durable = end
         written = end
         sizeOnDisk = segments.reduce(0) { $0 + $1.size }
+        mark = DurableMark(in: directory, fs: fs, marked: marked)
         damageNoteFile = DamageNote(in: directory, fs: fs, isThere: hasDamageNote)
         checkpointFile = CheckpointFile(in: directory, fs: fs, recoveryPoint: checkpoint.recoveryPoint)
         producerMemory = ProducerMemory(directory: directory, fs: fs, capacity: limits.producersMax, at: end)

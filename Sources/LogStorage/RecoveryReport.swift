@@ -10,6 +10,11 @@ public struct RecoveryReport: Hashable, Sendable, CustomStringConvertible {
     public internal(set) var scanned = ByteCount.zero
     /// Bytes removed because they were never whole. None of them was known to be durable.
     public internal(set) var cut = ByteCount.zero
+    /// The end of the log is gone, though it had been durable: what this copy has acknowledged, it has forgotten.
+    /// See `PartitionLog.acceptLoss`.
+    public internal(set) var hasLostItsEnd = false
+    /// What is known of idempotent producers before the log's start is gone.
+    public internal(set) var hasLostProducers = false
     /// Whether the log was closed properly the last time, or is new.
     public internal(set) var wasClean = false
 

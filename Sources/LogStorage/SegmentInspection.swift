@@ -12,12 +12,14 @@ public final class SegmentInspection<FS: FileSystem>: Sendable {
     let name: SegmentName
     let size: Int64
     let restarts: Int
+    let cuts: Int
 
-    init(_ check: SegmentCheck<FS>, name: SegmentName, size: Int64, restarts: Int) {
+    init(_ check: SegmentCheck<FS>, name: SegmentName, size: Int64, restarts: Int, cuts: Int) {
         self.check = Mutex(check)
         self.name = name
         self.size = size
         self.restarts = restarts
+        self.cuts = cuts
     }
 
     /// What one step of an inspection came to.
@@ -90,7 +92,27 @@ extension PartitionLog {
             name: segment.name, path: segment.path, size: isWhole ? segment.size : segment.durableSize,
             end: isWhole ? segment.end : durable, map: LogMap(terms: terms, markers: markers))
         return SegmentInspection(
-            try check(of: segment, plan), name: segment.name, size: plan.size, restarts: restarts)
+            try check(of: segment, plan), name: segment.name, size: plan.size, restarts: restarts, cuts: cuts)
+    }
+
+    /// Whether the checkpoint in the file can still be read; to be asked on an I/O thread. What has rotted there while
+    /// the log is open costs nothing: see `rewriteCheckpoint`.
+    public var checkpointCheck: @Sendable () -> Bool {
+        let (directory, fs) = (directory, fs)
+        return {
+            do throws(LogError) {
+                return try CheckpointFile.read(in: directory, fs: fs) != nil
+            } catch {
+                if case .corrupt = error { return false }
+                return true
+            }
+        }
+    }
+
+    /// Asks that the next sync also writes the checkpoint.
+    public func rewriteCheckpoint() {
+        guard !hasFailed else { return }
+        checkpointIsWanted = true
     }
 
     func check(of segment: Segment<FS>, _ plan: SegmentPlan) throws(LogError) -> SegmentCheck<FS> {
@@ -115,7 +137,8 @@ extension PartitionLog {
     /// - Returns: what was not known before. Then the note of it is to be written: see `damageNote`.
     public func endInspection(_ inspection: SegmentInspection<FS>) throws(LogError) -> [LogDamage] {
         try checkUsable()
-        guard inspection.restarts == restarts,
+        // What was cut meanwhile may have been written anew, with other entries.
+        guard inspection.restarts == restarts, inspection.cuts == cuts,
             let segment = segments.first(where: { $0.name == inspection.name }), inspection.size <= segment.size
         else { return [] }
         let findings = inspection.findings

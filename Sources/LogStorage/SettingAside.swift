@@ -4,6 +4,21 @@ public import Disk
 
 /// What becomes of a log of which nobody can say any more what it held, because its checkpoint is damaged or gone.
 public enum SettingAside {
+    private static func request(in directory: String) -> String { directory + "/rebuild" }
+
+    /// Has the next opening set the log aside: its damage cannot be repaired entry by entry. Durable when it returns.
+    public static func ask<Files: FileSystem>(for directory: String, in files: Files) throws(DiskError) {
+        let file = try files.open(request(in: directory), .createOrOpen)
+        try file.synchronize()
+        try files.synchronizeDirectory(directory)
+    }
+
+    public static func isAsked<Files: FileSystem>(
+        for directory: String, in files: Files
+    ) throws(DiskError) -> Bool {
+        try files.exists(request(in: directory))
+    }
+
     /// Gives the log's directory another name, `<directory>.damaged`, durably. Nothing is deleted: an operator may look
     /// at it, and delete it once the replica has been rebuilt from its peers.
     ///

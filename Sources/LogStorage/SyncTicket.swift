@@ -18,6 +18,7 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
     var replacement: (path: String, target: String)?
     /// A directory in which names were made or removed.
     var directory: String?
+    var mark: DurableMarkJob<FS>?
     var producers: ProducerSnapshotJob<FS>?
     var checkpoint: CheckpointJob<FS>?
     /// A file made when the sync fails, for a process that starts again on the same machine: the page cache then shows
@@ -55,6 +56,7 @@ public struct SyncTicket<FS: FileSystem>: Sendable {
             return .failure(error)
         }
         // What cannot be written of these costs a longer scan, no data: the old ones still stand.
+        mark?.run()
         try? producers?.run()
         try? checkpoint?.run()
         return .success(())

@@ -120,8 +120,9 @@ package struct Rebuilding {
 extension PartitionLog {
     /// The end of what is on stable storage, and the term of the entry before it.
     var durablePosition: LogPosition {
-        let before = durable.advanced(by: -1)
-        guard durable > start.position.end, let term = terms.term(at: before) else { return start.position }
+        guard durable > start.position.end, let term = terms.term(at: durable.advanced(by: -1)) else {
+            return start.position
+        }
         return LogPosition(term: term, end: durable)
     }
 

@@ -227,6 +227,7 @@ final class Repairs<Environment: ShardEnvironment> {
                 self.run?.reason = reason
                 self.askNext()
             case .compacted:
+                self.run?.refusals[run.asked ?? self.shard.settings.node] = .absent
                 self.run?.reason = "all copies that could be asked are compacted there, and this one is not"
                 self.askNext()
             }
@@ -261,7 +262,8 @@ final class Repairs<Environment: ShardEnvironment> {
     private func giveUp() {
         guard let run else { return }
         let voters = run.replica.raft.members.voters
-        let lost = 1 + run.refusals.filter { $0.value == .damaged && voters.contains($0.key) }.count
+        var lost = run.refusals.filter { $0.value == .damaged && voters.contains($0.key) }.count
+        if voters.contains(shard.settings.node) { lost += 1 }
         // A replica that cannot be reached may have them, and gets some time to come back.
         let isLastWord = run.refusals.count >= voters.count - 1 || run.replica.damageState.attempts >= Self.patience
         guard lost < voters.count / 2 + 1 || !isLastWord else {
@@ -269,6 +271,14 @@ final class Repairs<Environment: ShardEnvironment> {
             let replica = run.replica
             abandon(nil)
             return replica.halt(for: damage, lost: lost)
+        }
+        // Nobody has them any more as they were, but somebody leads, with a log that needs none of them.
+        let others = voters.filter { $0 != shard.settings.node }
+        let isHopeless = others.allSatisfy { run.refusals[$0] == .absent || run.refusals[$0] == .damaged }
+        if isHopeless, run.refusals.values.contains(.absent), run.replica.isFollowing {
+            let replica = run.replica
+            abandon(nil)
+            return replica.fetchAnew(run.reason)
         }
         abandon(run.reason)
     }
@@ -302,6 +312,23 @@ final class Repairs<Environment: ShardEnvironment> {
 }
 
 extension Replica {
+    /// Has the whole log set aside and sent again by the leader: see `Rebuilding`.
+    func fetchAnew(_ reason: String) {
+        let files = shard.environment.files
+        let directory = assignment.directory
+        inspections += 1
+        shard.environment.submit({
+            Result { () throws(DiskError) in try SettingAside.ask(for: directory, in: files) }
+        }) { result in
+            self.inspectionEnded()
+            guard self.stopped == nil, !self.shard.isClosed else { return }
+            switch result {
+            case .success: self.fence("the log is fetched anew, because its damage cannot be repaired: \(reason)")
+            case .failure(let error): self.fail("that the log is to be fetched anew could not be stored", error)
+            }
+        }
+    }
+
     /// The typed end of a partition of which a majority has lost the same entries.
     func halt(for damage: LogDamage?, lost: Int) {
         let what = damage.map { "\($0)" } ?? "entries are damaged"

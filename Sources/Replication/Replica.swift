@@ -148,6 +148,8 @@ public final class Replica<Environment: ShardEnvironment> {
             }
             if let from = work.storeFrom, let entries { store(entries, from: from) }
         } catch {
+            // What Raft has decided must be done: without it the log is read anew.
+            if case .corrupt = error { return fence("the log could not be cut: \(error)") }
             return fail("the log could not be written", error)
         }
         for envelope in work.send { post(envelope) }

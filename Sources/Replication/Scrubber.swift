@@ -10,7 +10,7 @@ public struct ScrubSettings: Sendable {
     /// How long the shard rests between two passes, in nanoseconds.
     public var rest: UInt64
 
-    public init(bytesPerSecond: Int64? = nil, rest: UInt64 = 60_000_000_000) {
+    public init(bytesPerSecond: Int64? = nil, rest: UInt64 = 10_000_000_000) {
         self.bytesPerSecond = bytesPerSecond
         self.rest = rest
     }
@@ -103,6 +103,7 @@ final class Scrubber<Environment: ShardEnvironment> {
             }
             begin(replica, isUrgent: false) { log in try log.beginInspection(atOrAfter: from) }
             guard let run else { continue }
+            if place?.partition != replica.id { checkCheckpoint(of: replica) }
             place = (replica.id, run.inspection.base.advanced(by: 1))
             return
         }
@@ -110,6 +111,17 @@ final class Scrubber<Environment: ShardEnvironment> {
         shard.environment.report(.scrubbed(report))
         (place, passBegan, allowance) = (nil, nil, nil)
         nextPass = now.advanced(byNanoseconds: settings.rest)
+    }
+
+    private func checkCheckpoint(of replica: Replica<Environment>) {
+        let check = replica.log.checkpointCheck
+        replica.inspections += 1
+        shard.environment.submit({ check() }) { isReadable in
+            replica.inspectionEnded()
+            guard !isReadable, replica.stopped == nil, !self.shard.isClosed else { return }
+            replica.log.rewriteCheckpoint()
+            self.shard.markDirty(replica)
+        }
     }
 
     private func begin(

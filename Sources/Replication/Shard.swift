@@ -402,14 +402,32 @@ struct OpenedLog<Files: FileSystem> {
             let reason: String
             do throws(LogError) {
                 let log = try Self.open(assignment, in: files, now: now)
+                let isAsked = try Self.onDisk { () throws(DiskError) in
+                    try SettingAside.isAsked(for: assignment.directory, in: files)
+                }
                 switch claim {
                 case .none: break
                 case .acknowledged(let position) where log.holds(position):
                     try Self.onDisk { () throws(DiskError) in try rebuilding.end(in: files) }
                 case .acknowledged, .lost: isForgetful = true
                 }
-                guard hasState, assignment.replicas.count > 1, let damage = log.damage.first else { return log }
-                reason = "\(damage)"
+                guard assignment.replicas.count > 1 else { return log }
+                if log.recovery.hasLostItsEnd {
+                    // What it has acknowledged is forgotten, as if its disk were new: see `Rebuilding`. It need only
+                    // be sent the end again.
+                    try Self.onDisk { () throws(DiskError) in try rebuilding.begin(.lost, in: files) }
+                    isForgetful = true
+                    try log.acceptLoss()
+                }
+                if isAsked {
+                    reason = "its damage could not be repaired entry by entry"
+                } else if log.recovery.hasLostProducers {
+                    reason = "what is known of its producers is damaged"
+                } else if hasState, let damage = log.damage.first {
+                    reason = "\(damage)"
+                } else {
+                    return log
+                }
             } catch {
                 // Without peers there is nobody to fetch it from.
                 guard case .corrupt(let what) = error, assignment.replicas.count > 1 else { throw error }
@@ -430,7 +448,9 @@ struct OpenedLog<Files: FileSystem> {
     private static func open(
         _ assignment: ReplicaAssignment, in files: Files, now: Timestamp
     ) throws(LogError) -> PartitionLog<Files> {
-        try PartitionLog.open(directory: assignment.directory, in: files, limits: assignment.limits, now: now)
+        try PartitionLog.open(
+            directory: assignment.directory, in: files, limits: assignment.limits, now: now,
+            mayLoseItsEnd: assignment.replicas.count > 1)
     }
 
     private static func onDisk<Answer>(_ work: () throws(DiskError) -> Answer) throws(LogError) -> Answer {

@@ -183,6 +183,11 @@ extension Setting<ByteCount> {
         "log.cleaner.io.max.bytes.per.second", "How fast a node may read logs to compact them; 0 is without limit.",
         initial: .zero, bounds: .zero ... .gibibytes(1_024), change: .restart)
 
+    public static let scrubBytesPerSecond = Setting(
+        "storage.scrub.bytes.per.second",
+        "How fast a node reads all it stores, again and again, to find what has rotted; 0 lets it be.",
+        initial: .mebibytes(4), bounds: .zero ... .gibibytes(64), change: .restart)
+
     public static let tailBytes = Setting(
         "log.tail.bytes", "How much of the newest records of a partition is kept in memory for its followers.",
         initial: .mebibytes(4), bounds: .zero ... .gibibytes(1), change: .restart)

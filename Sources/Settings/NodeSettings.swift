@@ -115,6 +115,8 @@ public struct StorageSettings: Hashable, Sendable {
     public var cleanerMapBytes = Setting.cleanerMapBytes.initial
     /// 0 is without limit.
     public var cleanerBytesPerSecond = Setting.cleanerBytesPerSecond.initial
+    /// Of the whole node; shared evenly by its shards.
+    public var scrubBytesPerSecond = Setting.scrubBytesPerSecond.initial
     public var reserve = Setting.storageReserve.initial
     public var slowSync = Setting.slowSync.initial
     public var slowSyncRecovery = Setting.slowSyncRecovery.initial

@@ -76,6 +76,7 @@ public struct SettingDeclaration: Sendable {
         SettingDeclaration(.cleanerInterval, \.storage.cleanerInterval),
         SettingDeclaration(.cleanerMapBytes, \.storage.cleanerMapBytes),
         SettingDeclaration(.cleanerBytesPerSecond, \.storage.cleanerBytesPerSecond),
+        SettingDeclaration(.scrubBytesPerSecond, \.storage.scrubBytesPerSecond),
         SettingDeclaration(.diskThreads, \.storage.threads),
         SettingDeclaration(.storageReserve, \.storage.reserve),
         SettingDeclaration(.slowSync, \.storage.slowSync),

@@ -48,7 +48,8 @@ class Load:
         common = ["--bootstrap", self.run.cluster.bootstrap, "--topic", TOPIC, "--partitions",
                   str(self.run.args.partitions), "--name", mine, "--client", str(client),
                   "--history", f"{self.run.folder}/{mine}.jsonl"]
-        program = [sys.executable, f"{HERE}/load.py", role] if role != "native" else [self.run.args.native]
+        program = {"native": [self.run.args.native], "ask": [sys.executable, f"{HERE}/ask.py"]}.get(
+            role, [sys.executable, f"{HERE}/load.py", role])
         with open(f"{self.run.folder}/{mine}.out", "ab") as out:
             self.processes[name] = subprocess.Popen([*program, *common, *words], stdin=subprocess.PIPE, stdout=out,
                                                     stderr=out)
@@ -68,6 +69,8 @@ class Load:
             self.spawn(f"member{index}", "group")
         for index in range(args.lookers):
             self.spawn(f"looker{index}", "look", "--rate", "10")
+        for index in range(args.askers):
+            self.spawn(f"asker{index}", "ask")
 
     def check(self):
         for name, process in self.processes.items():
@@ -114,6 +117,7 @@ class View:
 
     def __init__(self, run):
         self.run, self.load = run, run.load
+        self.topic, self.partitions, self.replicas = TOPIC, run.args.partitions, run.args.replicas
         self.admin = AdminClient({"bootstrap.servers": run.cluster.bootstrap, "socket.timeout.ms": 3000, "log_level": 0,
                                   "topic.metadata.refresh.interval.ms": 1000})
 
@@ -149,9 +153,9 @@ class Run:
         self.cluster.start()
         if self.cluster.wait_whole(60) is None:
             raise ChaosError("the cluster is not up after 60 s")
-        configs = {"min.insync.replicas": str(self.args.nodes // 2 + 1), "segment.bytes": str(1 << 20),
+        configs = {"min.insync.replicas": str(self.args.replicas // 2 + 1), "segment.bytes": str(1 << 20),
                    "retention.ms": "-1", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
-        topic = NewTopic(TOPIC, self.args.partitions, self.args.nodes, config=configs)
+        topic = NewTopic(TOPIC, self.args.partitions, self.args.replicas, config=configs)
         self.view.admin.create_topics([topic], operation_timeout=10)[TOPIC].result(20)
         self.wait_for_topic()
         described = json.loads(self.cluster.command("topic", "describe", TOPIC, "--json") or "{}")
@@ -246,7 +250,7 @@ class Run:
             self.complaints.append("the cluster is not whole 120 s after everything was healed")
         say("the producers end")
         self.load.finish({"produce", "native"}, self.args.delivery + 40)
-        self.load.finish({"look"}, 20)
+        self.load.finish({"look", "ask"}, 20)
         self.drain()
         self.load.finish({"consume", "group"}, 40)
         self.load.spawn("scan", "scan", "--patience", "120000")
@@ -311,6 +315,7 @@ def arguments():
     parser.add_argument("--patience", type=float, default=60, help="for the cluster to be whole again, in seconds")
     parser.add_argument("--delivery", type=float, default=60)
     parser.add_argument("--partitions", type=int, default=6)
+    parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--rate", type=float, default=240, help="records a second of all producers together")
     parser.add_argument("--producers", type=int, default=2)
     parser.add_argument("--plain-producers", type=int, default=1)
@@ -318,6 +323,7 @@ def arguments():
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--members", type=int, default=2)
     parser.add_argument("--lookers", type=int, default=2)
+    parser.add_argument("--askers", type=int, default=1)
     parser.add_argument("--acks", default="all")
     parser.add_argument("--settings", action="append", default=[], help="a line for the nodes' configuration")
     parser.add_argument("--disk-megabytes", type=int, default=1024)
@@ -330,10 +336,14 @@ def arguments():
     return args
 
 
+def has_command(program, words):
+    return not words or subprocess.run([program, *words, "--help"], capture_output=True, check=False).returncode == 0
+
+
 def chosen_kinds(parser, args):
     if args.faults == "none":
         return []
-    possible = {kind for kind, each in faults.KINDS.items() if each.is_safe_alone}
+    possible = {kind for kind, each in faults.KINDS.items() if has_command(args.program, each.needs)}
     if not args.faketime:
         possible.discard("clock-jump")
     if args.faults == "all":

@@ -18,7 +18,7 @@ def say(sentence):
 def prepare(args):
     """What the clients of each control are set to."""
     args.faults = "none"
-    args.native_producers = args.lookers = 0
+    args.native_producers = args.lookers = args.askers = 0
     if args.control == "fsync-off":
         args.producers, args.plain_producers = 2, 1
     if args.control == "acks-one":

@@ -4,6 +4,7 @@ import glob
 import os
 import signal
 import threading
+import time
 
 from cluster import CLIENTS
 
@@ -12,7 +13,7 @@ class Fault:
     kind = ""
     seconds = (3, 8)      # for how long, when nothing else is said
     occupies = True       # the target's process or disk: no other fault may want the same node
-    is_safe_alone = True  # part of FAULTS=all
+    needs = ()            # a command that the program must have
 
     def __init__(self, cluster, chance, view):
         self.cluster, self.chance, self.view = cluster, chance, view
@@ -371,27 +372,71 @@ class ClockJump(Fault):
             node.set_clock("+0")
 
 
-class BitFlip(Fault):
-    """One bit of a stopped node's log turns over, somewhere in what is old enough to be on every disk."""
-    kind = "bit-flip"
+class BitRot(Fault):
+    """A bit turns over, or a sector is lost, in a log of a stopped node, somewhere in its older half."""
+    kind = "bit-rot"
     seconds = (0, 1)
-    is_safe_alone = False  # only where nodes repair what they find
+    needs = ("log", "verify")
 
     def inject(self):
         node = self.targets[0]
         node.kill()
         found = [path for path in glob.glob(f"{node.data}/**/*.log", recursive=True) if os.path.getsize(path) > 4096]
+        if not found:
+            return f"{node}: no log is long enough to rot"
         path = self.chance.choice(sorted(found))
         place, bit = self.chance.randrange(os.path.getsize(path) // 2), self.chance.randrange(8)
+        is_sector = self.chance.random() < 0.3
         with open(path, "r+b") as file:
-            file.seek(place)
-            byte = file.read(1)[0]
-            file.seek(place)
-            file.write(bytes([byte ^ (1 << bit)]))
-        return f"{node}: bit {bit} of byte {place} of {os.path.relpath(path, node.data)}"
+            file.seek(place // 512 * 512 if is_sector else place)
+            if is_sector:
+                file.write(bytes(512))
+            else:
+                byte = file.read(1)[0]
+                file.seek(place)
+                file.write(bytes([byte ^ (1 << bit)]))
+        what = f"the sector at {place // 512 * 512}" if is_sector else f"bit {bit} of byte {place}"
+        return f"{node}: {what} of {os.path.relpath(path, node.data)}"
 
     def heal(self):
         self.cluster.power_on(self.targets)
+
+
+class Move(Fault):
+    """Partitions move to other nodes, or are kept by fewer, under load; sometimes that is cancelled half way."""
+    kind = "move"
+    seconds = (0.2, 6)
+    occupies = False
+    needs = ("cluster", "move")
+
+    def choose(self, free):
+        return [self.cluster.nodes[0]]  # no node is touched
+
+    def inject(self):
+        nodes = [node.number for node in self.cluster.nodes]
+        count = self.view.replicas if len(nodes) > self.view.replicas else len(nodes) - 1
+        self.wish = self.chance.sample(nodes, count)
+        everything = range(self.view.partitions)
+        self.moved = self.chance.choice([[self.chance.choice(everything)], list(everything)])
+        self.choice = f"{self.view.topic}:{','.join(map(str, self.moved))}"
+        self.is_cancelled = self.chance.random() < 0.3
+        took = self.move(self.wish)
+        end = "; cancelled later" if self.is_cancelled else ""
+        return f"{self.choice} to {self.wish}{end}{'' if took else ' (refused)'}"
+
+    def move(self, numbers):
+        return self.cluster.command("cluster", "move", self.choice, "--to", ",".join(map(str, numbers))) is not None
+
+    def heal(self):
+        if self.is_cancelled:
+            self.cluster.command("cluster", "cancel", self.choice)
+        elif len(self.wish) < self.view.replicas:
+            # Back to where it was, whether the first move has ended or not.
+            numbers = [node.number for node in self.cluster.nodes]
+            self.chance.shuffle(numbers)
+            deadline = time.monotonic() + 60
+            while not self.move(numbers) and time.monotonic() < deadline:
+                time.sleep(0.5)
 
 
 class KillClients(Fault):
@@ -413,4 +458,4 @@ class KillClients(Fault):
 KINDS = {each.kind: each for each in [
     KillLeader, KillRandom, KillAll, PauseLeader, PauseMajority, PowerLossOne, PowerLossMinority, PowerLossAll,
     CutPeers, CutNode, CutOneWay, CutRing, Flap, Loss, LostAnswers, DiskFull, SyncError, SlowSync, RollingRestart,
-    ClockJump, BitFlip, KillClients]}
+    ClockJump, BitRot, Move, KillClients]}

@@ -27,8 +27,8 @@ import Testing
         deinit { try? FileManager.default.removeItem(atPath: path) }
 
         func restore(hasPeers: Bool = true) throws -> MetadataSnapshot? {
-            try MetadataRecovery(in: path, files: files, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-                .restore(hasPeers: hasPeers, now: now)
+            let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            return try MetadataRecovery(in: path, files: files, logger: quiet).restore(hasPeers: hasPeers, now: now)
         }
 
         func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path + "/" + name) }
@@ -53,7 +53,8 @@ import Testing
             for _ in 0..<40 {
                 var builder = BatchBuilder()
                 builder.append(key: nil, value: ByteBuffer(repeating: 7, count: 2_000), headers: [], timestamp: now)
-                let entry = try builder.finish(baseOffset: log.endOffset, term: Term(1))
+                var entry = try builder.finish()
+                EntryHead.assign(baseOffset: log.endOffset, term: Term(1), in: &entry)
                 log.append(entry, heads: [try EntryHead.parse(entry)])
                 try log.writeOut()
             }

@@ -77,43 +77,83 @@ struct HardStateJournalTests {
         #expect(!journal.isDirty)
     }
 
-    @Test func everyTornTailIsCutAndEveryDamageBeforeItRefused() throws {
-        let files = try makeMachine()
-        var journal = try open(files)
+    /// A journal with a durable frame and one that is being written, and where the first ends.
+    private func prepared(_ files: SimFileSystem) throws -> (content: [UInt8], durable: Int) {
+        let journal = try open(files)
         journal.record(state(1, 1), for: group(1))
         try sync(journal)
         let durable = try files.bytes(of: path).count
         for number in 0..<4 as Range<Int32> { journal.record(state(2, 2), for: group(number)) }
         _ = try journal.beginSync()
-        let content = try files.bytes(of: path)
+        return (try files.bytes(of: path), durable)
+    }
+
+    private func put(_ content: some Collection<UInt8>, _ files: SimFileSystem) throws {
+        files.crash(.nothing)
+        let file = try files.open(path, .existing)
+        try file.truncate(to: .zero)
+        try Array(content).withUnsafeBufferPointer { (content) throws(DiskError) in
+            try file.write([UnsafeRawBufferPointer(content)], at: .zero)
+        }
+    }
+
+    @Test func everyTornTailIsCut() throws {
+        let files = try makeMachine()
+        let (content, durable) = try prepared(files)
         for size in durable..<content.count {
-            files.crash(.nothing)
-            let file = try files.open(path, .existing)
-            try file.truncate(to: bytes(Int64(size)))
-            journal = try open(files)
-            #expect(journal.groups == [group(1)] && journal.state(of: group(1)) == state(1, 1), "\(size)")
-            #expect(try files.bytes(of: path).count < durable, "written anew")
-            try content.withUnsafeBufferPointer { (content) throws(DiskError) in
-                try files.open(path, .existing).write([UnsafeRawBufferPointer(content)], at: .zero)
-            }
+            try put(content.prefix(size), files)
+            let journal = try open(files)
+            // Of a frame that stands twice the first copy is enough.
+            let isWhole = size >= durable + (content.count - durable) / 2
+            #expect(journal.state(of: group(1)) == (isWhole ? state(2, 2) : state(1, 1)), "\(size)")
+            #expect(journal.groups.count == (isWhole ? 4 : 1))
         }
-        for position in content.indices {
-            files.crash(.nothing)
-            try files.open(path, .existing).truncate(to: bytes(Int64(content.count)))
-            try files.flip(bit: position % 8, at: bytes(Int64(position)), of: path)
-            if position < durable {
-                #expect(refusal { _ = try open(files) }?.isCorrupt == true, "\(position)")
-            } else {
-                #expect(try open(files).groups == [group(1)], "\(position)")
-                try content.withUnsafeBufferPointer { (content) throws(DiskError) in
-                    try files.open(path, .existing).write([UnsafeRawBufferPointer(content)], at: .zero)
-                }
-                continue
-            }
-            try files.flip(bit: position % 8, at: bytes(Int64(position)), of: path)
-        }
-        try files.open(path, .existing).truncate(to: .zero)
+        try put([], files)
         #expect(refusal { _ = try open(files) }?.isCorrupt == true, "an empty journal is not a new one")
+    }
+
+    @Test func noFlippedBitLosesAVote() throws {
+        let files = try makeMachine()
+        let (content, _) = try prepared(files)
+        for bit in 0..<content.count * 8 {
+            var flipped = content
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            try put(flipped, files)
+            let journal = try open(files)
+            #expect(journal.groups.count == 4 && journal.state(of: group(1)) == state(2, 2), "\(bit)")
+            #expect(journal.state(of: group(3)) == state(2, 2))
+        }
+    }
+
+    @Test func aFrameOfWhichBothCopiesAreDamagedIsNeverForgotten() throws {
+        let files = try makeMachine()
+        let (content, durable) = try prepared(files)
+        // The first frame has no records, the second one does.
+        let first = Int(2 * HardStateFrame.size(of: 0))
+        let size = (durable - first) / 2
+        for position in 0..<size {
+            var flipped = content
+            flipped[first + position] ^= 4
+            flipped[first + size + (position * 7) % size] ^= 64
+            try put(flipped, files)
+            #expect(refusal { _ = try open(files) }?.isCorrupt == true, "\(position)")
+        }
+    }
+
+    @Test func journalsOfTheFirstVersionAreRead() throws {
+        let files = try makeMachine()
+        _ = try open(files)
+        var old = Array(HardStateFrame.encode([], sequence: 1).readableBytesView)
+        for number in 1...3 as ClosedRange<Int32> {
+            let record = HardStateFrame.Record(group: group(number), state: state(number, 1))
+            old += HardStateFrame.encode([record], sequence: UInt64(number) + 1).readableBytesView
+        }
+        try put(old, files)
+        #expect(try open(files).groups == [group(1), group(2), group(3)])
+        // There a damaged frame is lost, and never forgotten.
+        old[60] ^= 1
+        try put(old, files)
+        #expect(refusal { _ = try open(files) }?.isCorrupt == true)
     }
 
     @Test func aJournalThatHasGrownIsWrittenAnew() throws {
@@ -122,7 +162,7 @@ struct HardStateJournalTests {
         for term in 1...200 as ClosedRange<Int32> {
             journal.record(state(term), for: group(term % 3))
             try sync(journal)
-            #expect(try files.bytes(of: path).count <= 700)
+            #expect(try files.bytes(of: path).count <= 1_000)
         }
         #expect(try files.list("/data/j") == ["hardstate"])
         files.crash(.all)

@@ -243,7 +243,7 @@ struct PartitionLogTests {
                 #expect(log.start == anchor && log.end == LogIndex(3) && log.endOffset == Offset(2))
                 #expect(log.durable == LogIndex(3) && log.lastEntry == anchor.position && log.size == .zero)
                 #expect(!log.isDirty && log.terms.rows.isEmpty)
-                #expect(try files.list(path) == ["checkpoint"])
+                #expect(try files.list(path) == ["checkpoint", "durable"])
                 #expect(refusal { _ = try log.read(from: .zero, limit: bytes(1)) } == .beforeStart(anchor))
                 #expect(
                     refusal { _ = try log.fetch(from: .zero, upTo: Offset(9), limit: bytes(1)) }

@@ -142,6 +142,28 @@ import Testing
         #expect(world.replica(0)?.stopped?.contains("restore the file from a backup") == true)
     }
 
+    /// Where the peers have compacted what this copy has not, single entries of theirs could bring deleted keys back.
+    @Test func damageThatOnlyCompactedCopiesCouldRepairHasTheLogFetchedAnew() throws {
+        let rules = CleaningRules(minDirtyShare: 0, deleteRetention: 1)
+        let world = try world(.init(scrub: 2_000_000, policy: LogPolicy(compaction: rules)))
+        let victim = try #require(world.leader)
+        world.stop(victim)
+        let before = world.nodes[victim].segments
+        // The others compact meanwhile; here what is older than all of that rots before it is compacted.
+        world.pass(milliseconds: 3_000) { world.produce() }
+        try world.nodes[victim].files.flip(bit: 3, at: ByteCount(700), of: try #require(before.last))
+        try world.start(victim)
+        #expect(
+            world.pass(atMost: 20_000) {
+                world.produce()
+                return world.nodes[victim].damages > 0
+            })
+        #expect(world.pass(atMost: 20_000) { world.hasConverged })
+        let isAside = world.nodes[victim].count { if case .setAside = $0 { true } else { false } } == 1
+        #expect(isAside || world.nodes[victim].repairs > 0)
+        #expect(world.replica(victim)?.isDamaged == false)
+    }
+
     @Test(arguments: ["gone", "flipped"]) func aLogWithoutACheckpointIsSetAsideAndFetchedAnew(damage: String) throws {
         let world = try world()
         let victim = try #require(world.leader)

@@ -127,9 +127,14 @@ extension PartitionLog {
 
     /// Finds out the producers of a log that has just been opened.
     func restoreProducers() throws(LogError) {
+        var hasUnreadable = false
         let found = try onDisk { () throws(DiskError) in
-            try producerMemory.files.adopt(capacity: limits.producersMax) { self.holds($0) }
+            try producerMemory.files.adopt(capacity: limits.producersMax, hasUnreadable: &hasUnreadable) {
+                self.holds($0)
+            }
         }
+        // Without any, the log tells all, unless its own beginning is gone.
+        recovery.hasLostProducers = hasUnreadable && found == nil && start.position.end > .zero
         let from = found?.position.end ?? start.position.end
         let (table, entries): (ProducerTable, Int)
         do throws(LogError) {

@@ -58,12 +58,21 @@ final class ProducerSnapshotFiles<FS: FileSystem>: Sendable {
     }
 
     /// Looks for what an earlier life of the log has left, and keeps what `isOfThisLog`. The table of the newest.
-    func adopt(capacity: Int, isOfThisLog: (LogPosition) -> Bool) throws(DiskError) -> ProducerSnapshot? {
+    func adopt(
+        capacity: Int, hasUnreadable: inout Bool, isOfThisLog: (LogPosition) -> Bool
+    ) throws(DiskError) -> ProducerSnapshot? {
         var newest: ProducerSnapshot?
         var found: [LogPosition] = []
+        hasUnreadable = false
         for index in try fs.list(directory).compactMap(index).sorted(by: >) {
             // Only what may be needed is read.
             let snapshot = found.count < Self.keptCount ? try? read(index, capacity: capacity) : nil
+            if snapshot == nil, found.count < Self.keptCount {
+                // It was whole when it got its name.
+                hasUnreadable = true
+                try? fs.rename(path(index), to: path(index) + ".damaged")
+                continue
+            }
             guard let snapshot, snapshot.position.end == index, isOfThisLog(snapshot.position) else {
                 try? fs.remove(path(index))
                 continue

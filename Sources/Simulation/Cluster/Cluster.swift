@@ -105,7 +105,7 @@ final class Cluster {
 
     /// Lets everything happen until `end`, or until a promise is broken. False when one was.
     @discardableResult
-    func run(until end: UInt64, orUntil isDone: () -> Bool = { false }) -> Bool {
+    func run(until end: UInt64, orUntil isDone: () -> Bool) -> Bool {
         while violation == nil, let time = queue.earliest, time <= end, let item = queue.next() {
             now = max(now, item.time)
             switch item.event {
@@ -125,6 +125,9 @@ final class Cluster {
         if violation == nil { now = max(now, end) }
         return violation == nil
     }
+
+    @discardableResult
+    func run(until end: UInt64) -> Bool { run(until: end, orUntil: { false }) }
 
     /// Looks at what an event has changed.
     private func settle(_ place: Int) {

@@ -55,6 +55,7 @@ extension World {
             replica.id, nodes: machines.count, voters: replica.assignment.replicas, isData: isData)
         made.topicName = name
         groups[replica.id] = made
+        if let name { topicIDs[name] = replica.id.topic }
         return made
     }
 

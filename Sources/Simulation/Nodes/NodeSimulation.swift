@@ -51,6 +51,15 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         public var acknowledged = 0
         public var read = 0
         public var committed = 0
+        /// Requests of groups' members and administrators.
+        public var groupRequests = 0
+        /// Offsets of partitions acknowledged as committed.
+        public var groupCommits = 0
+        public var offsetFetches = 0
+        /// Answers that gave a member its partitions.
+        public var assignments = 0
+        /// Answers that told a member that it is none any more.
+        public var fencedMembers = 0
         public var faults: [WorldClimate.Fault: Int] = [:]
         /// Virtual nanoseconds.
         public var time: UInt64 = 0
@@ -92,7 +101,7 @@ extension World {
         if !climate.startsInStorm { scheduleWeather() }
         guard run(until: now + climate.base.storm) else { return finish() }
         calmDown()
-        guard proveAlive(), converge() else { return finish() }
+        guard proveAlive(), converge(), groupWorld?.drain() ?? true, converge() else { return finish() }
         do {
             for group in orderedGroups where group.isData { try readEverything(group) }
         } catch let error as Violation {
@@ -136,6 +145,8 @@ extension World {
         }
         for number in 0..<climate.plains { plainProducers.append(PlainClient(world: self, number: number)) }
         for number in 0..<climate.readers { consumers.append(ReadingClient(world: self, number: number)) }
+        groupWorld = climate.base.groups.map { GroupWorld(cluster: self, climate: $0) }
+        groupWorld?.begin()
         for client in producers { client.begin() }
         for client in plainProducers { client.begin() }
         for client in consumers { client.begin() }

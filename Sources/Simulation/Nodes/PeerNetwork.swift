@@ -212,8 +212,6 @@ extension World {
         }
     }
 
-    private func isAwake(_ place: Int) -> Bool { machines[place].isPausedUntil <= now }
-
     private func connected(_ place: Int, to peer: Int) {
         let machine = machines[place]
         guard let cell = machine.cell, let hello = machines[peer].cell?.links.hello else { return }

@@ -37,10 +37,10 @@ extension World {
     }
 
     /// How long the network and the disks may take to carry what some replica still lacks.
-    private var backlogTime: UInt64 {
+    var backlogTime: UInt64 {
         var slots: Int64 = 0
-        for group in groups.values {
-            let ends = core.map { group.consensus.replicas[$0].end }
+        for group in orderedGroups where !group.isDoomed {
+            let ends = group.consensus.voting.filter(core.contains).map { group.consensus.replicas[$0].end }
             guard let longest = ends.max(), let shortest = ends.min() else { continue }
             slots = max(slots, longest.slots(since: shortest))
         }

@@ -36,6 +36,9 @@ final class World {
     var violation: Violation?
     var trace: ((String) -> Void)?
     var isCalm = false
+    /// The ids of the topics that the checks have seen.
+    var topicIDs: [String: TopicID] = [:]
+    var groupWorld: GroupWorld?
     /// All that any producer was given.
     var producerIDs: Set<Int64> = []
     var lines: [ClientLine] = []
@@ -77,6 +80,7 @@ final class World {
         plainProducers = []
         consumers = []
         groups = [:]
+        groupWorld?.dissolve()
     }
 
     // MARK: - Events
@@ -91,7 +95,7 @@ final class World {
 
     /// Lets everything happen until `end`, or until a promise is broken. False when one was.
     @discardableResult
-    func run(until end: UInt64, orUntil isDone: () -> Bool = { false }) -> Bool {
+    func run(until end: UInt64, orUntil isDone: () -> Bool) -> Bool {
         while violation == nil, let time = queue.earliest, time <= end, let item = queue.next() {
             now = max(now, item.time)
             switch item.event {
@@ -112,6 +116,9 @@ final class World {
         if violation == nil { now = max(now, end) }
         return violation == nil
     }
+
+    @discardableResult
+    func run(until end: UInt64) -> Bool { run(until: end, orUntil: { false }) }
 
     /// Looks at what an event has changed.
     private func settle(_ machine: Machine) {

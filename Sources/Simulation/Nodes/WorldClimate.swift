@@ -105,6 +105,7 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
         if profile == .lite { base.nodes = 3 }
         topics = profile != .lite && random.chance(perMille: 300) ? ["events", "table"] : ["events"]
         partitions = profile == .lite ? 1 : random.pick([1, 1, 2, 3])
+        base.partitions = partitions
         replicationFactor = base.nodes == 5 && random.chance(perMille: 500) ? 5 : min(3, base.nodes)
         compacted = random.chance(perMille: 300) ? ["events"] : []
         if topics.contains("table") { compacted.insert("table") }
@@ -132,7 +133,11 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
         compressedPerMille = random.pick([0, 0, 300, 800])
         trimInterval = UInt64(random.pick([0, 0, 150, 400])) * milliseconds
         hasWhims = profile != .quiet && random.coin()
+        base.groups = profile == .lite || random.chance(perMille: 400) ? nil : GroupClimate(seed: seed, climate: base)
+        base.groups?.expands = false
         if profile == .quiet {
+            base.groups?.lossPerMille = 0
+            base.groups?.faultInterval = 0
             base.isStream = true
             base.damagePerMille = 0
         }
@@ -157,7 +162,7 @@ extension Climate {
         \(isStream ? "streams" : "datagrams") of \(delay / 1_000) µs, loss \(lossPerMille)‰, repeated \
         \(repetitionPerMille)‰, damaged \(damagePerMille)‰, sync \(syncDelay / 1_000) µs, segments of \
         \(segmentBytes) B, appends of \(maxAppendBytes) B, window \(maxInflightBytes) B in \(maxInflightAppends), \
-        election timeout \(electionTimeout / 1_000_000) ms
+        election timeout \(electionTimeout / 1_000_000) ms\(groups.map { "; \($0)" } ?? "")
         """
     }
 }
@@ -178,9 +183,10 @@ extension WorldClimate {
         settings.storage.segmentBytes = ByteCount(base.segmentBytes)
         settings.storage.tailBytes = ByteCount(base.tailBytes)
         settings.topics.defaultReplicationFactor = replicationFactor
-        settings.groups.offsets.topicPartitions = 2
+        if let groups = base.groups { settings.groups = groups.settings }
+        settings.groups.offsets.topicPartitions = base.groups?.offsetsPartitions ?? 1
         settings.groups.offsets.topicReplicationFactor = replicationFactor
-        settings.groups.offsets.topicSegmentBytes = ByteCount(max(4_096, base.segmentBytes))
+        settings.groups.offsets.topicSegmentBytes = ByteCount(max(16 << 10, base.segmentBytes))
         return settings
     }
 

@@ -60,7 +60,7 @@ final class ConsumerMember: GroupMember {
         }
         if reported != mine {
             var topic = ConsumerGroupPartitions()
-            topic.topicID = cluster.topic
+            topic.topicID = cluster.topicID
             topic.partitions = mine
             request.topicPartitions = mine.isEmpty ? [] : [topic]
         }

@@ -14,10 +14,10 @@ final class GroupAdmin {
     init(in world: GroupWorld, group: Int) {
         self.world = world
         self.group = group
-        client = GroupClient(name: "admin\(group)", nodes: world.cluster.nodes.count)
+        client = GroupClient(name: "admin\(group)", nodes: world.cluster.nodeCount)
     }
 
-    private var cluster: Cluster { world.cluster }
+    private var cluster: any GroupStage { world.cluster }
 
     func schedule() {
         cluster.schedule(after: 1 + cluster.random.span(mean: world.climate.adminInterval)) {
@@ -51,7 +51,7 @@ final class GroupAdmin {
         request.groupID = world.name(of: group)
         var topic = OffsetFetchRequest.Topic()
         topic.name = GroupWorld.topicName
-        topic.partitions = (0..<cluster.climate.partitions).map(Int32.init)
+        topic.partitions = (0..<cluster.partitionCount).map(Int32.init)
         request.topics = [topic]
         ask(.offsetFetch(request, requireStable: true), version: 9) { reply in
             guard case .offsetFetch(let response)? = reply, response.error == .none else { return then(nil) }
@@ -68,7 +68,7 @@ final class GroupAdmin {
         for number in 0..<world.visiblePartitions where cluster.random.coin() {
             var item = OffsetCommitRequest.Partition()
             item.index = Int32(number)
-            let end = Int(cluster.consensus[number].committedOffset.rawValue)
+            let end = Int(cluster.committedOffset(of: number))
             item.committedOffset = Int64(cluster.random.within(0...end))
             item.committedMetadata = "w\(world.newWrite())"
             topic.partitions.append(item)

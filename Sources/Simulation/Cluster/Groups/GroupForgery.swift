@@ -123,6 +123,6 @@ struct GroupForgery {
 extension GroupWorld {
     /// The term of the replica that the answering coordinator stands on.
     func term(of exchange: Exchange) -> Term? {
-        cluster.nodes[exchange.place].shard?.replica(cluster.partition(offsetsNumber(of: exchange.group)))?.term
+        cluster.term(of: offsetsNumber(of: exchange.group), at: exchange.place)
     }
 }

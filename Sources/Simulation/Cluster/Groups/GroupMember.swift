@@ -43,10 +43,10 @@ class GroupMember {
         self.group = group
         let name = "g\(group)m\(number)"
         instance = isStatic ? name : nil
-        client = GroupClient(name: name, nodes: world.cluster.nodes.count)
+        client = GroupClient(name: name, nodes: world.cluster.nodeCount)
     }
 
-    var cluster: Cluster { world.cluster }
+    var cluster: any GroupStage { world.cluster }
     var climate: GroupClimate { world.climate }
     var owned: [Int32] { positions.keys.sorted() }
 
@@ -206,17 +206,12 @@ class GroupMember {
     private func poll(_ partition: Int32) {
         guard let next = positions[partition]?.next else { return }
         let place = cluster.likelyLeader(of: Int(partition))
-        let node = cluster.nodes[place]
-        guard node.isUp, node.isPausedUntil <= cluster.now,
-            let replica = node.shard?.replica(cluster.partition(Int(partition))), let end = replica.highWatermark,
-            next < end.rawValue
-        else { return }
+        guard cluster.isAwake(place) else { return }
         let spot = world.place(group, partition)
         do {
             let limit = cluster.isCalm ? 200_000 : cluster.random.within(1...6_000)
-            let found = try cluster.fetch(
-                replica.log, from: Offset(next), upTo: end, limit: ByteCount(Int64(limit)))
-            guard let last = found.last, last.nextOffset.rawValue > next else { return }
+            let found = try cluster.read(Int(partition), at: place, from: next, limit: ByteCount(Int64(limit)))
+            guard let last = found?.last, last.nextOffset.rawValue > next else { return }
             try world.checks.read(from: next, to: last.nextOffset.rawValue, at: spot)
             positions[partition]?.next = last.nextOffset.rawValue
         } catch let error as Violation {
@@ -226,7 +221,7 @@ class GroupMember {
             world.checks.lost(before: available.lowerBound.rawValue, at: spot)
             positions[partition]?.next = available.lowerBound.rawValue
         } catch {
-            cluster.broke(Violation(.noLoss, "n\(place) cannot serve \(next) below \(end): \(error)"))
+            cluster.broke(Violation(.noLoss, "n\(place) cannot serve \(next): \(error)"))
         }
     }
 
@@ -277,7 +272,7 @@ class GroupMember {
                 refusal = answer.error
             case .groupIDNotFound where world.deletedGroups.contains(group): refusal = answer.error
             // The coordinator's node has not heard yet that the topic has grown: the next commit has it again.
-            case .unknownTopicOrPartition where climate.expands: break
+            case .unknownTopicOrPartition where climate.expands || cluster.mayKnowTopicsLate: break
             default: surprised(by: answer.error, to: "a commit")
             }
         }

@@ -38,25 +38,20 @@ extension GroupWorld {
         case .reply(let reply):
             cluster.digest.add(3)
             let number = offsetsNumber(of: exchange.group)
-            guard let replica = cluster.nodes[exchange.place].shard?.replica(cluster.partition(number)),
-                replica.isLeader
-            else {
+            guard let term = cluster.leadingTerm(of: number, at: exchange.place) else {
                 throw Violation(
                     .groupOffsets, "n\(exchange.place) answers for \(name(of: exchange.group)) and does not lead it")
             }
-            try check(reply, of: exchange, term: replica.term)
+            try check(reply, of: exchange, term: term)
         }
     }
 
     /// A leader that can commit reads its log and coordinates.
     private func checkLoading(_ exchange: Exchange) throws(Violation) {
         let number = offsetsNumber(of: exchange.group)
-        guard cluster.isCalm, let since = cluster.leadsSince[number],
-            let replica = cluster.nodes[exchange.place].shard?.replica(cluster.partition(number)), replica.isLeader
-        else { return }
-        guard cluster.now > max(since, cluster.calmSince) + cluster.loadingBound else { return }
-        let waited = (cluster.now - since) / 1_000_000
-        throw Violation(.requestsEnd, "n\(exchange.place) leads \(replica.id) for \(waited) ms and still loads it")
+        guard let waited = cluster.undisturbed(number, at: exchange.place), waited > loadingBound else { return }
+        throw Violation(
+            .requestsEnd, "n\(exchange.place) leads \(number) for \(waited / 1_000_000) ms and still loads it")
     }
 
     private func check(_ reply: GroupReply, of exchange: Exchange, term: Term) throws(Violation) {
@@ -105,7 +100,7 @@ extension GroupWorld {
                 noteFencing(answer.error, request.memberID, request.generationIDOrMemberEpoch, exchange, term)
                 continue
             }
-            cluster.statistics.groupCommits += 1
+            cluster.count(.commit)
             if !exchange.isExplicit {
                 let membership = membership(exchange, request.memberID, request.generationIDOrMemberEpoch)
                 try checks.accepted(membership, arrived: exchange.arrived ?? 0, term: term)
@@ -118,7 +113,7 @@ extension GroupWorld {
         _ response: OffsetFetchResponse.Group, _ exchange: Exchange, _ term: Term
     ) throws(Violation) {
         guard response.error == .none else { return }
-        cluster.statistics.offsetFetches += 1
+        cluster.count(.offsetFetch)
         for answer in response.topics.flatMap(\.partitions) {
             guard answer.error == .none else {
                 throw Violation(.requestsEnd, "n\(exchange.place) cannot tell an offset: \(answer.error)")
@@ -157,7 +152,7 @@ extension GroupWorld {
         switch error {
         case .unknownMemberID, .illegalGeneration, .fencedInstanceID, .fencedMemberEpoch, .staleMemberEpoch:
             guard epoch >= 0 else { return }
-            cluster.statistics.fencedMembers += 1
+            cluster.count(.fencedMember)
             checks.fenced(membership(exchange, member, epoch), term: term, time: cluster.now)
             if error == .unknownMemberID || error == .fencedMemberEpoch {
                 checks.gone(member, of: name(of: exchange.group))
@@ -179,7 +174,7 @@ extension GroupWorld {
         guard response.error == .none else {
             return noteFencing(response.error, request.memberID, request.generationID, exchange, term)
         }
-        cluster.statistics.assignments += 1
+        cluster.count(.assignment)
         try checks.assigned(
             ClassicMember.partitions(of: response.assignment), to: request.groupInstanceID ?? request.memberID,
             in: request.generationID, of: name(of: exchange.group), time: cluster.now)
@@ -201,7 +196,7 @@ extension GroupWorld {
         checks.joined(membership(exchange, request.memberID, response.memberEpoch))
         checks.told(epoch: response.memberEpoch, to: request.memberID, of: group, time: cluster.now)
         guard let assignment = response.assignment else { return }
-        cluster.statistics.assignments += 1
+        cluster.count(.assignment)
         try checks.told(
             assignment.topicPartitions.flatMap(\.partitions), to: request.memberID, of: group, time: cluster.now,
             patience: climate.patience)

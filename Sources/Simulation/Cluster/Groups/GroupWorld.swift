@@ -8,7 +8,7 @@ import NIOCore
 
 /// All groups of a run: their members and administrators, the network between these and the nodes, and the checks.
 final class GroupWorld {
-    unowned let cluster: Cluster
+    unowned let cluster: any GroupStage
     let climate: GroupClimate
     /// Also what the data topic is called by.
     static let topicName = "events"
@@ -25,11 +25,11 @@ final class GroupWorld {
     private var nextExchange = 1
     private var nextWrite = 1
 
-    init(cluster: Cluster, climate: GroupClimate) {
+    init(cluster: any GroupStage, climate: GroupClimate) {
         self.cluster = cluster
         self.climate = climate
         forgery = GroupForgery(planted: cluster.planted)
-        visiblePartitions = cluster.climate.partitions - (climate.expands ? 1 : 0)
+        visiblePartitions = cluster.partitionCount - (climate.expands ? 1 : 0)
         for (group, shape) in climate.groups.enumerated() {
             for number in 0..<shape.members {
                 let member: GroupMember
@@ -57,10 +57,12 @@ final class GroupWorld {
     }
 
     /// Which partition of `__consumer_offsets` a group belongs to.
-    func offsetsPartition(of group: Int) -> Int32 { Int32(group % climate.offsetsPartitions) }
+    func offsetsPartition(of group: Int) -> Int32 {
+        cluster.offsetsPartition(of: group, named: name(of: group), among: climate.offsetsPartitions)
+    }
 
     /// The number by which the cluster knows it.
-    func offsetsNumber(of group: Int) -> Int { cluster.climate.partitions + Int(offsetsPartition(of: group)) }
+    func offsetsNumber(of group: Int) -> Int { cluster.partitionCount + Int(offsetsPartition(of: group)) }
 
     /// A number for an offset that is about to be written: it travels as the offset's metadata.
     func newWrite() -> Int {
@@ -75,15 +77,15 @@ final class GroupWorld {
         _ request: GroupRequest, version: Int16, of group: Int, from client: GroupClient, at place: Int,
         epoch: Int32, then: @escaping (ClientOutcome) -> Void
     ) {
-        let node = cluster.nodes[place]
+        let life = cluster.life(of: place)
         let exchange = Exchange(
-            number: nextExchange, client: client, place: place, life: node.life, group: group, request: request,
+            number: nextExchange, client: client, place: place, life: life ?? -1, group: group, request: request,
             version: version, writes: writes(of: request), then: then)
         exchange.epoch = epoch
         nextExchange += 1
-        cluster.statistics.groupRequests += 1
+        cluster.count(.request)
         let delay = 20_000 + cluster.random.span(mean: climate.delay)
-        guard node.isUp else { return cluster.schedule(after: delay) { exchange.end(.lost) } }
+        guard let life else { return cluster.schedule(after: delay) { exchange.end(.lost) } }
         exchanges[exchange.number] = exchange
         let patience = climate.requestTimeout + (exchange.waitsForOthers ? climate.patience.rebalance : 0)
         cluster.schedule(after: patience) {
@@ -93,7 +95,7 @@ final class GroupWorld {
         if isUnlucky() { return breakConnectionSoon(of: client, to: place) }
         let arrival = max(cluster.now + delay, client.lastArrival[place] + 1)
         client.lastArrival[place] = arrival
-        cluster.schedule(on: place, life: node.life, after: arrival - cluster.now) { self.arrive(exchange) }
+        cluster.schedule(on: place, life: life, after: arrival - cluster.now) { self.arrive(exchange) }
     }
 
     private func isUnlucky() -> Bool { !cluster.isCalm && cluster.random.chance(perMille: climate.lossPerMille) }
@@ -111,7 +113,7 @@ final class GroupWorld {
                 .init(partition: $0.index, number: newWrite(), offset: nil)
             }
         case .deleteGroup:
-            return (0..<Int32(cluster.climate.partitions)).map {
+            return (0..<Int32(cluster.partitionCount)).map {
                 .init(partition: $0, number: newWrite(), offset: nil)
             }
         default: return []
@@ -121,7 +123,7 @@ final class GroupWorld {
     static func writeNumber(in metadata: String?) -> Int? { metadata.flatMap { Int($0.dropFirst()) } }
 
     private func arrive(_ exchange: Exchange) {
-        guard exchange.isConnected, let coordinators = cluster.nodes[exchange.place].groups else {
+        guard exchange.isConnected, cluster.life(of: exchange.place) != nil else {
             exchanges[exchange.number] = nil
             return
         }
@@ -131,11 +133,9 @@ final class GroupWorld {
         cluster.digest.add(exchange.number)
         exchange.arrived = cluster.now
         noteArrival(of: exchange)
-        coordinators.handle(
-            exchange.request, partition: offsetsPartition(of: exchange.group), version: exchange.version,
-            clientID: exchange.client.name, clientHost: "/10.0.0.\(exchange.group + 1)"
-        ) { outcome in
-            self.released(outcome, exchange)
+        guard cluster.hand(exchange, named: group, answered: { self.released($0, exchange) }) else {
+            exchanges[exchange.number] = nil
+            return
         }
         guard !exchange.isAnswered, let forged = forgery.early(exchange, in: self) else { return }
         released(forged, exchange)
@@ -206,7 +206,7 @@ final class GroupWorld {
     /// How long a coordinator that lives may take to answer, whatever the weather: until a leader without a majority
     /// notices, and the slowest disk has synced.
     private func limit(of exchange: Exchange) -> UInt64 {
-        let base = 12 * cluster.climate.electionTimeout + 1_500_000_000
+        let base = 12 * cluster.electionTimeout + 1_500_000_000
         return base + (exchange.waitsForOthers ? climate.patience.rebalance + climate.patience.session : 0)
     }
 
@@ -215,7 +215,7 @@ final class GroupWorld {
         cluster.schedule(after: 250_000_000) {
             for number in self.exchanges.keys.sorted() {
                 guard let exchange = self.exchanges[number], let arrived = exchange.arrived else { continue }
-                guard self.cluster.nodes[exchange.place].isPausedUntil <= self.cluster.now else { continue }
+                guard self.cluster.isAwake(exchange.place) else { continue }
                 guard self.cluster.now > arrived + self.limit(of: exchange) else { continue }
                 let spent = (self.cluster.now - arrived) / 1_000_000
                 self.cluster.broke(

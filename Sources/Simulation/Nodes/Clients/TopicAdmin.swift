@@ -19,10 +19,7 @@ final class TopicAdmin: WireClient {
     }
 
     private func create() {
-        guard let name = missing.first else {
-            isDone = true
-            return
-        }
+        guard let name = missing.first else { return findCoordinator() }
         var topic = CreateTopicsRequest.Topic()
         topic.name = name
         topic.partitionCount = Int32(climate.partitions)
@@ -48,6 +45,24 @@ final class TopicAdmin: WireClient {
             case let error?:
                 world.broke(Violation(.requestsEnd, "\(name) cannot be made: \(error)"))
             }
+        }
+    }
+
+    /// Whoever asks for a coordinator first has the topic of the offsets made.
+    private func findCoordinator() {
+        guard climate.base.groups != nil else {
+            isDone = true
+            return
+        }
+        var request = FindCoordinatorRequest()
+        request.key = "g0"
+        request.coordinatorKeys = ["g0"]
+        ask(request, at: somebody, patience: 12_000_000_000) { [self] response in
+            let error = response?.coordinators.first?.error ?? response?.error
+            guard error == ErrorCode.none, world.topicIDs[World.offsetsTopicName] != nil else {
+                return world.schedule(after: 5 * backoff) { self.findCoordinator() }
+            }
+            isDone = true
         }
     }
 
