@@ -24,7 +24,8 @@ extension RaftNode {
         /// Leader only; ignored unless the target is a voter that has been heard lately.
         case transferLeadership(to: NodeID)
         /// Leader only: asks for one step towards other members: other learners, or a joint configuration with other
-        /// voters, each of which is a learner now. Answered by `appendMembers`, or ignored where it may not be made
+        /// voters, each of which is a learner now; or, where no entry of the log says who they are, for one that says
+        /// so. Answered by `appendMembers`, or ignored where it may not be made
         /// (`acceptsMembers`). The joint configuration is left without being asked to.
         case changeMembers(RaftMembers)
         /// Leader only: sends heartbeats at once. When `confirmedSequence` has reached what `lastSequence` is after

@@ -146,5 +146,6 @@ extension RaftNode {
         precondition(anchor.position.end <= commit, "retention removes only what is committed")
         guard installing == nil else { return }
         log.startMoved(to: anchor)
+        membersEnd = log.members.latestEnd
     }
 }

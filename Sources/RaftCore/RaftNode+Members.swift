@@ -51,7 +51,9 @@ extension RaftNode {
     }
 
     private func isOneStep(to wanted: RaftMembers) -> Bool {
-        guard !wanted.voters.isEmpty, wanted != members else { return false }
+        guard !wanted.voters.isEmpty else { return false }
+        // What only the caller knew may be written down.
+        guard wanted != members else { return log.members.entries.isEmpty }
         guard wanted.isJoint else { return wanted.voters == members.voters }
         return wanted.outgoing == members.voters && wanted.voters != members.voters
             && wanted.voters.allSatisfy { members.voters.contains($0) || isReady($0) }
@@ -77,6 +79,7 @@ extension RaftNode {
     /// The newest configuration of the log is in force.
     mutating func takeUpMembers() {
         members = log.members.latest.preferring(members.preferred)
+        membersEnd = log.members.latestEnd
         if role == .leader { updatePeers() }
     }
 

@@ -31,6 +31,8 @@ public struct RaftNode: Sendable {
     public let group: PartitionID
     /// Who belongs to the group by the newest entry of the log that says so, committed or not.
     public internal(set) var members: RaftMembers
+    /// The end of the entry that says so; zero when it was one before the log's start, or none.
+    var membersEnd: LogIndex
     public let timing: RaftTiming
     public let limits: RaftLimits
     /// Whether followers are told of each commit at once instead of with the next append or heartbeat.
@@ -116,6 +118,7 @@ public struct RaftNode: Sendable {
         self.knowsMembers = knowsMembers
         log = LogTail(view, founders: members)
         self.members = log.members.latest.preferring(members.preferred)
+        membersEnd = log.members.latestEnd
         self.commit = max(commit, view.start.position.end)
         verified = self.commit
         acknowledged = .zero
@@ -283,7 +286,7 @@ public struct RaftNode: Sendable {
         precondition(role != .leader || leader == id, "a leader knows who leads")
         precondition(role != .candidate || hardState.vote == id, "a candidate votes for itself")
         precondition(role == .follower || role == .leader || mayStand, "only a voter stands")
-        precondition(members == log.members.latest, "the newest configuration is in force")
+        precondition(membersEnd == log.members.latestEnd, "the newest configuration is in force")
         precondition(role == .leader || pendingMembers == nil, "only a leader changes the members")
         precondition(role == .leader || peers.isEmpty, "only a leader keeps track of others")
         precondition(role == .leader || transfer == nil, "only a leader hands over")

@@ -38,9 +38,15 @@ extension Replica {
     /// - Complexity: O(members); O(1) while the members are the wanted ones.
     func driveMembers() {
         let isThere = raft.members.voters == wantedMembers.voters && raft.members.learners == wantedMembers.learners
-        if isThere, !raft.members.isJoint, drive.since == nil { return }
+        let isWritten = !assignment.founders.isEmpty || log.membershipAtStart != nil || !log.membershipMarkers.isEmpty
+        if isThere, isWritten, !raft.members.isJoint, drive.since == nil { return }
         guard isLeader, !shard.isStopping, raft.hasCommittedInTerm else { return drive = MembershipDrive() }
         let now = shard.environment.now
+        guard isWritten else {
+            // Only the metadata has said so far who votes here, and it says so no longer once that changes.
+            if raft.acceptsMembers, health.takesRecords { step(.changeMembers(raft.members.left)) }
+            return
+        }
         trackNewcomers(now: now)
         switch MembershipPlan.next(from: raft.members, to: wantedMembers, isCaughtUp: { hasCaughtUp($0) }) {
         case .done:

@@ -202,6 +202,8 @@ public final class Replica<Environment: ShardEnvironment> {
         switch change {
         case .becameLeader(let term):
             leadsSince = shard.environment.now
+            // Only the one voter of a group leads while it is being rebuilt: nobody has what was lost.
+            if isRebuilding { endRebuilding() }
             shard.environment.report(.becameLeader(id, term))
             state?.leadershipChanged(isLeader: true, term: term)
         case .steppedDown(let term):
