@@ -88,8 +88,8 @@ let package = Package(
         target(
             "Simulation",
             [
-                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore", "GroupCore",
-                "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
+                "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore",
+                "GroupCore", "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
             ]),
         // The program.
         .executableTarget(

@@ -115,9 +115,9 @@ struct SettingsDraft {
             if let place = seeds { return complaint(place, "cluster.seeds must name at least one address") }
             return complaint(
                 nil,
-                "cluster.voters is missing: set it in the file, as \(NodeConfiguration.variable(of: names.voters)) or as a "
-                    + "flag (\(Setting.clusterVoters.boundsText)); a node that joins a running cluster says cluster.seeds "
-                    + "instead (\(Setting.clusterSeeds.boundsText))")
+                "cluster.voters is missing: set it in the file, as "
+                    + "\(NodeConfiguration.variable(of: names.voters)) or as a flag (\(Setting.clusterVoters.boundsText)); a node that joins a running cluster says "
+                    + "cluster.seeds instead (\(Setting.clusterSeeds.boundsText))")
         default: return []
         }
     }

@@ -134,8 +134,8 @@ extension ControllerResidence {
         case .sameNode, .otherDirectory:
             heard(
                 .refused(
-                    "there is a node \(number), which runs on another data directory: give this one another node.id, or "
-                        + "remove the other first (godwit cluster decommission \(number))"), from: "\(endpoint)")
+                    "there is a node \(number), which runs on another data directory: give this one another node.id, "
+                        + "or remove the other first (godwit cluster decommission \(number))"), from: "\(endpoint)")
         default:
             heard(.refused("\(refusal)"), from: "\(endpoint)")
             if refusal == .removed { refused(refusal) }

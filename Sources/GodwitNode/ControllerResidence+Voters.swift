@@ -61,8 +61,8 @@ extension ControllerResidence {
         wish(for: [], learners: [], of: replica)
     }
 
-    /// While this node leads the metadata group: keeps its voters to healthy nodes, has all others follow, and takes out
-    /// of the cluster whoever has been emptied.
+    /// While this node leads the metadata group: keeps its voters to healthy nodes, has all others follow, and takes
+    /// out of the cluster whoever has been emptied.
     func keepVoters() {
         guard !isStopping, controller.isLeader, controller.state.clusterID != nil else { return }
         let now = now

@@ -19,7 +19,7 @@ import RecordBatches
 /// Every frame stands there twice, the second copy right behind the first, so that one that rots is no loss: a vote
 /// that was forgotten could be given twice. A frame of which both copies are damaged is a torn write, which nobody was
 /// promised, when nothing follows; with a good one of a later sequence behind it, it was durable once: that is damage.
-/// So every multiple of 8 behind a bad frame is tried for a good one. Journals of earlier versions have each frame once.
+/// So every multiple of 8 behind a bad frame is tried for a good one. Earlier versions' journals have each frame once.
 enum HardStateFrame {
     struct Record: Hashable {
         let group: PartitionID

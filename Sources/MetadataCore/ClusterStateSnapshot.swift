@@ -5,8 +5,8 @@ import Settings
 
 extension ClusterState {
     /// The whole state: version, end, cluster id, nodes, topics, since version 2 the next producer id, in version 3
-    /// the configs of groups, and in version 4 what is on the move. Equal states give equal bytes: each is written in the lowest version that can say it, for
-    /// nodes of before.
+    /// the configs of groups, and in version 4 what is on the move. Equal states give equal bytes: each is written in
+    /// the lowest version that can say it, for nodes of before.
     ///
     /// There is no checksum in it: whoever stores or sends it adds one.
     /// - Complexity: O(*n*) in nodes and partitions.

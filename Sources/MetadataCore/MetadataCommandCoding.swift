@@ -67,6 +67,15 @@ extension MetadataCommand {
             writer.byte(Kind.allocateProducerIDs.rawValue)
             writer.node(claim.node)
             writer.fixed(claim.nonce)
+        case .reassign, .completeReassignment, .setNodeState, .removeNode, .setRebalancing, .wishVoter:
+            encodeMove(into: &writer)
+        }
+        return writer.bytes
+    }
+
+    /// The commands about who keeps what, and which nodes there are.
+    private func encodeMove(into writer: inout MetadataWriter) {
+        switch self {
         case .reassign(let moves):
             writer.byte(Kind.reassign.rawValue)
             writer.count(moves.count)
@@ -93,8 +102,8 @@ extension MetadataCommand {
             writer.byte(Kind.wishVoter.rawValue)
             writer.node(node)
             writer.byte(wish?.rawValue ?? 0)
+        default: preconditionFailure("\(self) is no command about moves")
         }
-        return writer.bytes
     }
 
     /// Reads what `encode` wrote.

@@ -46,7 +46,8 @@ extension ClusterState {
         guard known.directory != node.directory else { return .admitted }
         if reachable.contains(node.id) {
             return .refused(
-                "there is a \(name) at \(known.peer), which runs on another data directory: give this one another node.id"
+                "there is a \(name) at \(known.peer), which runs on another data directory: give this one another "
+                    + "node.id"
             )
         }
         guard known.peer == node.peer else {

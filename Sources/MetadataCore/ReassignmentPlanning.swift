@@ -22,8 +22,8 @@ extension ClusterState {
 
     /// Works out what AlterPartitionReassignments asks for, each partition by itself.
     ///
-    /// The rules and their errors are those of Kafka's controller (`ReplicationControlManager`), and in addition nothing
-    /// goes to a node that is being emptied.
+    /// The rules and their errors are those of Kafka's controller (`ReplicationControlManager`), and in addition
+    /// nothing goes to a node that is being emptied.
     /// - Parameter allowsFactorChange: whether a partition may have another number of replicas afterwards (KIP-860).
     /// - Returns: one answer a request, in the order of `requests`.
     public func planReassignments(

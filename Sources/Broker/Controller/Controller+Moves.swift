@@ -195,8 +195,8 @@ extension Controller {
     /// How often it is looked at whether more moves can begin.
     private static var paceInterval: UInt64 { 100_000_000 }
 
-    /// Begins the next moves that draining nodes and the wish for balance call for, as far as no node takes part in more
-    /// than `perNode` at a time. To be called now and then on the node whose controller this is.
+    /// Begins the next moves that draining nodes and the wish for balance call for, as far as no node takes part in
+    /// more than `perNode` at a time. To be called now and then on the node whose controller this is.
     ///
     /// What is left to do follows from the state alone, so it outlasts whoever has asked for it and every controller.
     public func pace(usable: [NodeID], perNode: Int) {

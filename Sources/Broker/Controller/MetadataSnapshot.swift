@@ -15,8 +15,8 @@ public import Replication
 ///       8      8  offset of the first command that is not in the state
 ///      16      n  the state, as `ClusterState.encodeSnapshot()` writes it
 ///
-/// In version 1 ("GMS1") the checksum leaves the magic out. A later version is to have its checksum over everything too,
-/// so that what this one cannot read is told from what is damaged.
+/// In version 1 ("GMS1") the checksum leaves the magic out. A later version is to have its checksum over everything
+/// too, so that what this one cannot read is told from what is damaged.
 ///
 /// The same bytes go to disk and, for a follower that is too far behind, over the wire.
 public struct MetadataSnapshot: Sendable {

@@ -2,10 +2,10 @@
 
 public import LogModel
 
-/// A cluster of whole nodes from one seed: the code that ships, from the bytes of Kafka's protocol down to the sectors of
-/// the disks, on a virtual clock.
+/// A cluster of whole nodes from one seed: the code that ships, from the bytes of Kafka's protocol down to the sectors
+/// of the disks, on a virtual clock.
 ///
-///     forming: topics are made ─▶ storm: load and faults ─▶ calm: a core of nodes is healed, must converge ─▶ all is read
+///     forming: topics are made ─▶ storm: load and faults ─▶ calm: a healed core must converge ─▶ all is read
 ///
 /// The same seed gives the same run, event for event.
 public enum NodeSimulation {

@@ -30,7 +30,8 @@ extension World {
             broke(
                 Violation(
                     .liveness,
-                    "\(name(partition)) commits nothing \(bound / 1_000_000) ms after the faults:\(state(of: partition))"
+                    "\(name(partition)) commits nothing \(bound / 1_000_000) ms after the faults:"
+                        + state(of: partition)
                 ))
         }
         return violation == nil

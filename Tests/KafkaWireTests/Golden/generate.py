@@ -39,8 +39,8 @@ DIRECTORY = uuid.UUID('00112233-4455-6677-8899-aabbccddeeff')
 # Long enough for a length of two bytes in the compact form.
 RECORDS = bytes(n % 251 for n in range(200))
 
-# Messages that kafka-python 3.0.12 does not have: KIP-848's, KIP-853's, and Godwit's own. A field is its name, type, first
-# version, and `null` where it may be (and then by default is) null, or another default; the fields of a structure
+# Messages that kafka-python 3.0.12 does not have: KIP-848's, KIP-853's, and Godwit's own. A field is its name, type,
+# first version, and `null` where it may be (and then by default is) null, or another default; the fields of a structure
 # follow in a list.
 PARTITIONS = ['TopicId uuid 0', 'Partitions []int32 0']
 NAMED_PARTITIONS = ['TopicPartitions []TopicPartitions 0', ['TopicId uuid 0', 'TopicName string 0',
