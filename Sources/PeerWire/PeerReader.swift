@@ -218,7 +218,11 @@ struct PeerReader {
     private mutating func members() throws(PeerWireError) -> RaftMembers {
         let voters = try nodes()
         guard !voters.isEmpty else { throw .outOfRange(field: "a number of voters") }
-        return RaftMembers(voters: voters, outgoing: try nodes(), learners: try nodes())
+        let (outgoing, learners) = (try nodes(), try nodes())
+        let members = RaftMembers(voters: voters, outgoing: outgoing, learners: learners)
+        // A voter is no learner.
+        guard members.learners == learners else { throw .outOfRange(field: "a learner") }
+        return members
     }
 
     private mutating func nodes() throws(PeerWireError) -> [NodeID] {

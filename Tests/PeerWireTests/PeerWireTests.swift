@@ -214,6 +214,7 @@ import Testing
         ([2, 5, 4, 0, 0], .outOfRange(field: "a node's place")),
         ([0x81, 8, 1, 1, 1], .outOfRange(field: "a number of nodes")),
         ([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], .outOfRange(field: "a number of nodes")),
+        ([1, 5, 0, 1, 5], .outOfRange(field: "a learner")),
         ([100, 1, 2, 3], .truncated),
         ([1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0], .outOfRange(field: "a node id")),
     ])
