@@ -39,7 +39,7 @@ flock -n 9 || die "another chaos run of this clone is under way"
 
 cannot() { say "chaos is skipped: $*"; exit 3; }
 [ "$(id -u)" -eq 0 ] || cannot "it needs root for namespaces and mounts"
-need_packages nftables libfaketime >/dev/null 2>&1 || true
+(need_packages nftables libfaketime) >/dev/null 2>&1 || true
 for tool in nft ip nsenter unshare mkfs.ext4 cc; do
     command -v "$tool" >/dev/null || cannot "there is no $tool"
 done
