@@ -141,7 +141,12 @@ let package = Package(
                 "GodwitNode", "RecordBatches", nioCore, logging,
             ]),
         tests("GodwitClientTests", ["LogModel", "KafkaWire", "RecordBatches", "GodwitClient", nioCore, nioPosix]),
-        tests("GodwitCommandTests", ["LogModel", "RecordBatches", "GodwitClient", "godwit", nioCore, argumentParser]),
+        tests(
+            "GodwitCommandTests",
+            [
+                "LogModel", "Settings", "Configuration", "RecordBatches", "GodwitClient", "godwit", nioCore,
+                argumentParser,
+            ]),
         tests("SimulationTests", ["LogModel", "RaftCore", "Replication", "Disk", "Simulation"]),
         tests("TidyTests"),
         tests("SystemTests", resources: [.copy("Clients")]),

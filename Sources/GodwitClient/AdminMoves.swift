@@ -30,6 +30,14 @@ public struct QuorumDescription: Sendable {
     public let highWatermark: Int64
     /// In order of their ids, voters first.
     public let replicas: [QuorumReplica]
+    /// Where the nodes listen for each other, in order of their ids.
+    public let peers: [QuorumPeer]
+}
+
+/// Where a node listens for the others.
+public struct QuorumPeer: Hashable, Sendable {
+    public let id: Int32
+    public let address: BrokerAddress
 }
 
 extension Admin {
@@ -223,6 +231,12 @@ extension Admin {
             leader: partition.leaderID < 0 ? nil : partition.leaderID, leaderEpoch: partition.leaderEpoch,
             highWatermark: partition.highWatermark,
             replicas: partition.voters.sorted { $0.id < $1.id }.map { describe($0, isVoter: true) }
-                + partition.observers.sorted { $0.id < $1.id }.map { describe($0, isVoter: false) })
+                + partition.observers.sorted { $0.id < $1.id }.map { describe($0, isVoter: false) },
+            peers: answer.nodes.sorted { $0.id < $1.id }.compactMap { node in
+                node.listeners.first.map { listener in
+                    QuorumPeer(
+                        id: node.id, address: BrokerAddress(host: listener.host, port: Int(listener.port)))
+                }
+            })
     }
 }

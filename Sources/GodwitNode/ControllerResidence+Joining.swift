@@ -51,7 +51,7 @@ extension ControllerResidence {
     /// How soon the log is told the same again.
     private static var silence: UInt64 { 30_000_000_000 }
     /// What goes wrong in the first moments is nothing to speak of: nodes start one after another.
-    private static var grace: UInt64 { 1_000_000_000 }
+    private static var grace: UInt64 { 3_000_000_000 }
     private static var seedPatience: TimeAmount { .seconds(3) }
 
     /// The nodes that formed the cluster. See `DataDirectory.Identity.founders`.

@@ -219,14 +219,20 @@ struct NodeStart {
     ///   nothing to tell anybody.
     private func waitForMetadata(_ cells: [NIOLoopBound<ShardCell>], patience: UInt64?) async throws {
         guard let home = cells.first else { return }
-        for round in 0..<(patience ?? .max) / Self.metadataPoll {
-            let isInformed = try await home.eventLoop.submit {
+        let begun = NIODeadline.now()
+        var isTold = false
+        while true {
+            let goesOn = try await home.eventLoop.submit {
                 let cell = home.value
-                return cell.shard.replica(.metadata)?.isInformed ?? false
-                    && (patience != nil || cell.links.identity.cluster != nil)
+                // A node that the cluster has removed waits for nothing any more.
+                if cell.residence?.isDismissed ?? false { return false }
+                let isInformed = cell.shard.replica(.metadata)?.isInformed ?? false
+                return !isInformed || (patience == nil && cell.links.identity.cluster == nil)
             }.get()
-            if isInformed { break }
-            if round == 200, patience != nil {
+            let waited = UInt64(max(0, (NIODeadline.now() - begun).nanoseconds))
+            guard goesOn, waited < patience ?? .max else { break }
+            if waited >= 1_000_000_000, patience != nil, !isTold {
+                isTold = true
                 logger.notice("waiting for a leader of the metadata group before clients are let in")
             }
             try await Task.sleep(nanoseconds: Self.metadataPoll)

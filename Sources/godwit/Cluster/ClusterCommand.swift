@@ -10,6 +10,7 @@ struct ClusterCommand: AsyncParsableCommand {
             Examples:
               godwit cluster status
               godwit cluster status --json --bootstrap 127.0.0.1:9192
+              godwit cluster add-node --host node4.example.org
               godwit cluster rebalance --execute
               godwit cluster decommission 4 --execute
               godwit cluster move orders:0,2 --to 4,2,3
@@ -18,7 +19,7 @@ struct ClusterCommand: AsyncParsableCommand {
             """,
         subcommands: [
             ClusterStatus.self, ClusterMoves.self, ClusterMove.self, ClusterRebalance.self, ClusterDecommission.self,
-            ClusterCancel.self,
+            ClusterCancel.self, ClusterAddNode.self,
         ])
 }
 

@@ -81,6 +81,7 @@ extension SystemTests {
                 // What they knew of each other must outlast them all, though one has only ever heard of a seed.
                 for node in cluster.nodes { try node.kill() }
                 for id in [3, 4] { try cluster.node(id).start() }
+                try cluster.waitUntilUp()
                 try cluster.createTopic("first", replicas: 2)
                 for id in [1, 2] { try cluster.node(id).start() }
                 try cluster.waitUntilUp()
