@@ -467,6 +467,9 @@ EMPTY = {
     FindCoordinatorResponse: dict(error_message=None),
     JoinGroupResponse: lambda version: dict(protocol_name=None if version >= 7 else ''),
     InitProducerIdRequest: dict(transactional_id=None),
+    AlterPartitionReassignmentsResponse: dict(error_message=None),
+    ListPartitionReassignmentsResponse: dict(error_message=None),
+    DescribeQuorumResponse: dict(error_message=None),
 }
 
 here = pathlib.Path(__file__).parent
