@@ -25,6 +25,8 @@ struct FetchTerms: Sendable {
     let allowsFollower: Bool
     /// Where the client says it stands; empty when it does not.
     let rack: String
+    /// When the request came.
+    let arrived: Moment
 }
 
 /// What one look at a partition found.
@@ -40,6 +42,8 @@ struct FetchFinding<Files: FileSystem>: Sendable {
     var divergence: (epoch: Int32, offset: Offset)?
     var pieces: [FetchPiece<Files.File>] = []
     var size = 0
+    /// That there is nothing more is certain only once the other voters have said that nobody else leads.
+    var isUncertain = false
 
     /// Whether the client should hear of it without waiting for more.
     var isUrgent: Bool { error != .none || nearer != nil || divergence != nil }
@@ -90,7 +94,7 @@ extension Broker {
             finding.error = error
             return finding
         }
-        guard replica.isLeader || (terms.allowsFollower && replica.isFollowing) else {
+        guard replica.isInTouch || (terms.allowsFollower && replica.isFollowing) else {
             finding.error = .notLeaderOrFollower
             return finding
         }
@@ -110,7 +114,11 @@ extension Broker {
             finding.nearer = nearer
             return finding
         }
-        guard offset < readable.rawValue, limit > 0 || mayExceed else { return finding }
+        guard offset < readable.rawValue else {
+            finding.isUncertain = replica.isLeader && !replica.isConfirmed(since: terms.arrived)
+            return finding
+        }
+        guard limit > 0 || mayExceed else { return finding }
         do throws(LogError) {
             let pieces = try replica.log.fetch(
                 from: Offset(offset), upTo: readable, limit: ByteCount(Int64(max(1, limit))))
@@ -137,6 +145,29 @@ extension Broker {
         return leader.peersCaughtUp(beyond: Offset(offset))
             .filter { view.cluster.node($0.node)?.rack == terms.rack && view.alive.contains($0.node) }
             .max { ($0.match, $1.node) < ($1.match, $0.node) }?.node
+    }
+
+    /// Asks the other voters of partitions led here whether they still are; `done` is called once all have said so, or
+    /// have not in time.
+    func confirm(_ partitions: [PartitionID], done: @escaping (Set<PartitionID>) -> Void) {
+        var deposed: Set<PartitionID> = []
+        var outstanding = 1
+        func ended() {
+            outstanding -= 1
+            if outstanding == 0 { done(deposed) }
+        }
+        for partition in partitions {
+            guard let replica = shard.replica(partition) else {
+                deposed.insert(partition)
+                continue
+            }
+            outstanding += 1
+            replica.confirmLeadership { isLeader in
+                if !isLeader { deposed.insert(partition) }
+                ended()
+            }
+        }
+        ended()
     }
 
     /// Calls `changed` at each later move of one of these partitions, until the watcher is let go.

@@ -105,7 +105,7 @@ extension Broker {
             guard !places.isEmpty else { continue }
             round.expect()
             if shard == index {
-                round.take(places.map { ($0.0, $0.1, answer($0.2, respond)) })
+                answer(places, respond) { round.take($0) }
                 continue
             }
             let port = ports[shard]
@@ -113,18 +113,36 @@ extension Broker {
             let bound = NIOLoopBound(round, eventLoop: home)
             let asked = places
             port.loop.execute {
-                let broker = port.broker.value
-                let answers = asked.map { ($0.0, $0.1, broker.answer($0.2, respond)) }
-                home.execute { bound.value.take(answers) }
+                port.broker.value.answer(asked, respond) { answers in home.execute { bound.value.take(answers) } }
             }
         }
         round.take([])
     }
 
+    /// Answers questions about partitions led here, once the other voters have said that they are (C14).
+    private func answer(
+        _ questions: [(Int, Int, LogQuestion)], _ respond: (Replica<Environment>, LogQuestion) -> LogAnswer,
+        done: @escaping ([(Int, Int, LogAnswer)]) -> Void
+    ) {
+        let answers = questions.map { ($0.0, $0.1, answer($0.2, respond)) }
+        var asked: [PartitionID] = []
+        for (question, answer) in zip(questions, answers) where answer.2.error == .none {
+            asked.append(question.2.partition)
+        }
+        confirm(asked) { deposed in
+            guard !deposed.isEmpty else { return done(answers) }
+            done(
+                zip(questions, answers).map { question, answer in
+                    guard deposed.contains(question.2.partition), answer.2.error == .none else { return answer }
+                    return (answer.0, answer.1, LogAnswer(error: .notLeaderOrFollower))
+                })
+        }
+    }
+
     private func answer(
         _ question: LogQuestion, _ respond: (Replica<Environment>, LogQuestion) -> LogAnswer
     ) -> LogAnswer {
-        guard let replica = shard.replica(question.partition), replica.isLeader else {
+        guard let replica = shard.replica(question.partition), replica.isInTouch else {
             return LogAnswer(error: .notLeaderOrFollower)
         }
         if let error = replica.refusal(ofEpoch: question.currentLeaderEpoch) { return LogAnswer(error: error) }

@@ -74,6 +74,7 @@ public final class Broker<Environment: ShardEnvironment> {
             return answer(.close(reason: "an unreadable request header: \(error)"))
         }
         let call = Call<Files>(header: header, body: body, host: host, arrived: environment.now, answer: answer)
+        shard.tickIfOverdue(now: call.arrived)
         guard ServedApis.serves(header.apiKey, version: header.version) else { return refuseVersion(call) }
         do throws(WireError) {
             try route(call)

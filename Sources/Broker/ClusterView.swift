@@ -16,6 +16,8 @@ public struct ClusterView: Sendable {
     public private(set) var leaders = LeaderTable()
     /// This node and those it has a connection to, in order of their ids.
     public private(set) var alive: [NodeID]
+    /// Replicas that do not keep up, as the leaders say. Partitions without any are not there.
+    private var laggards: [PartitionID: [NodeID]] = [:]
     private var topicsByName: [String: TopicView] = [:]
     private var topicsByID: [TopicID: TopicView] = [:]
     /// In order of their names.
@@ -42,8 +44,16 @@ public struct ClusterView: Sendable {
         topicsByID = Dictionary(uniqueKeysWithValues: topics.map { ($0.id, $0) })
     }
 
-    public mutating func note(_ partition: PartitionID, term: Term, leader: NodeID?) {
+    public mutating func note(_ partition: PartitionID, term: Term, leader: NodeID?, lagging: [NodeID] = []) {
         leaders.learn(partition, term: term, leader: leader)
+        // Only the word of the leader that is known counts.
+        guard let leader, let known = leaders[partition], known.term == term, known.leader == leader else { return }
+        laggards[partition] = lagging.isEmpty ? nil : lagging
+    }
+
+    /// Whether a replica has kept up with its leader, as far as this node knows.
+    func isInSync(_ replica: NodeID, of partition: PartitionID) -> Bool {
+        alive.contains(replica) && laggards[partition]?.contains(replica) != true
     }
 
     public mutating func replace(alive nodes: [NodeID]) { alive = nodes }

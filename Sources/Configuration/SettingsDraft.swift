@@ -116,7 +116,8 @@ struct SettingsDraft {
             return complaint(
                 nil,
                 "cluster.voters is missing: set it in the file, as "
-                    + "\(NodeConfiguration.variable(of: names.voters)) or as a flag (\(Setting.clusterVoters.boundsText)); a node that joins a running cluster says "
+                    + "\(NodeConfiguration.variable(of: names.voters)) or as a flag "
+                    + "(\(Setting.clusterVoters.boundsText)); a node that joins a running cluster says "
                     + "cluster.seeds instead (\(Setting.clusterSeeds.boundsText))")
         default: return []
         }

@@ -22,6 +22,7 @@ final class NodeEnvironment: CellEnvironment {
     /// Set once, right after the shard is made; both live as long as the node.
     var endOfTurn: () -> Void = {}
     var tick: () -> Void = {}
+    private var steadyClock = SteadyWallClock()
     private var nextTick: (moment: Moment, task: Scheduled<Void>)?
     var leadershipLearned: (Leadership) -> Void = { _ in }
 
@@ -38,7 +39,15 @@ final class NodeEnvironment: CellEnvironment {
     var wallClock: Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        let wall = Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        let elapsed = Moment(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+        let wasDoubted = steadyClock.doubtedJump != nil
+        let steady = steadyClock.time(wall: wall, elapsed: elapsed)
+        if !wasDoubted, let jump = steadyClock.doubtedJump {
+            logger.error("the machine's clock has jumped; it is not believed yet", metadata: ["ms": "\(jump)"])
+        }
+        return steady
     }
 
     func send(_ message: Message, of group: PartitionID, payload: [ByteBuffer], to peer: NodeID) {

@@ -308,10 +308,19 @@ struct NodeStart {
                 bytesPerSecond: settings.storage.cleanerBytesPerSecond.rawValue == 0
                     ? nil : settings.storage.cleanerBytesPerSecond.rawValue,
                 interval: settings.storage.cleanerInterval.wholeNanoseconds, keySeed: keySeed, gate: cleanerGate),
-            disk: diskSettings(directory),
+            disk: diskSettings(directory), catchUp: catchUpSettings,
             scrub: ScrubSettings(
                 bytesPerSecond: settings.storage.scrubBytesPerSecond.rawValue == 0
                     ? nil : max(1, settings.storage.scrubBytesPerSecond.rawValue / Int64(shards))))
+    }
+
+    /// What the node may use, divided among its shards.
+    private var catchUpSettings: CatchUpSettings {
+        let rate = settings.raft.catchUpBytesPerSecond.rawValue
+        return CatchUpSettings(
+            bytesPerSecond: rate == 0 ? nil : max(1, rate / Int64(shards)),
+            transfers: max(1, settings.raft.catchUpPartitions / shards),
+            bytesInFlight: max(settings.raft.inflightBytes.rawValue, 64 << 20) / Int64(shards))
     }
 
     private func diskSettings(_ directory: DataDirectory) -> DiskSettings {

@@ -41,7 +41,9 @@ final class PeerInbox: PeerReceiver {
     }
 
     func received(_ announcements: [LeaderAnnouncement], from peer: NodeID, on loop: any EventLoop) {
-        let news = announcements.map { Leadership(partition: $0.group, term: $0.term, leader: $0.leader) }
+        let news = announcements.map {
+            Leadership(partition: $0.group, term: $0.term, leader: $0.leader, lagging: $0.lagging)
+        }
         for cell in cells {
             cell.eventLoop.execute { cell.value.note(news) }
         }

@@ -79,14 +79,20 @@ package final class NodeCell<Environment: CellEnvironment> {
         }
         let own = news.filter { $0.leader == environment.node }
         guard !own.isEmpty else { return }
-        links.announce(own.map { LeaderAnnouncement(group: $0.partition, term: $0.term, leader: environment.node) })
+        links.announce(
+            own.map {
+                LeaderAnnouncement(
+                    group: $0.partition, term: $0.term, leader: environment.node, lagging: $0.lagging)
+            })
         links.flush()
     }
 
     /// Takes in who leads what, learnt here or from a peer.
     package func note(_ news: [Leadership]) {
         broker.update { view in
-            for leadership in news { view.note(leadership.partition, term: leadership.term, leader: leadership.leader) }
+            for news in news {
+                view.note(news.partition, term: news.term, leader: news.leader, lagging: news.lagging)
+            }
         }
     }
 
@@ -114,7 +120,9 @@ package final class NodeCell<Environment: CellEnvironment> {
 
     package func peerConnected(_ peer: NodeID) {
         let led = shard.allReplicas.filter { $0.isLeader }
-            .map { LeaderAnnouncement(group: $0.id, term: $0.term, leader: environment.node) }
+            .map {
+                LeaderAnnouncement(group: $0.id, term: $0.term, leader: environment.node, lagging: $0.laggards.nodes)
+            }
         if !led.isEmpty { links.announce(led, to: peer) }
         shard.peerConnected(peer)
         links.flush()

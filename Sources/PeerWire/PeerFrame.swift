@@ -11,7 +11,7 @@ public import RaftCore
 //                    · flags u8 (1 heartbeat lane, 2 fresh)
 //     2 hello reply  as hello · refusal u8 (0 = admitted, 128 = as a guest)
 //     3 letters      letter…                      to the end of the frame
-//     4 leaders      (group · term varint · node varint)…
+//     4 leaders      (group · term varint · node varint · number of lagging nodes varint · node varint…)…
 //     5 forward      id u64 · kind u8 · bytes     to the end of the frame
 //     6 reply        id u64 · kind u8 · bytes
 //
@@ -120,11 +120,14 @@ public struct LeaderAnnouncement: Hashable, Sendable {
     public var group: PartitionID
     public var term: Term
     public var leader: NodeID
+    /// Replicas that have not kept up with the leader, ascending.
+    public var lagging: [NodeID]
 
-    public init(group: PartitionID, term: Term, leader: NodeID) {
+    public init(group: PartitionID, term: Term, leader: NodeID, lagging: [NodeID] = []) {
         self.group = group
         self.term = term
         self.leader = leader
+        self.lagging = lagging
     }
 }
 

@@ -38,7 +38,9 @@ extension PeerFrame {
             var leaders: [LeaderAnnouncement] = []
             while reader.hasMore {
                 leaders.append(
-                    LeaderAnnouncement(group: try reader.group(), term: try reader.term(), leader: try reader.node()))
+                    LeaderAnnouncement(
+                        group: try reader.group(), term: try reader.term(), leader: try reader.node(),
+                        lagging: try reader.nodes()))
             }
             self = .leaders(leaders)
         case FrameKind.forward: self = .forward(try reader.forward())
@@ -225,7 +227,7 @@ struct PeerReader {
         return members
     }
 
-    private mutating func nodes() throws(PeerWireError) -> [NodeID] {
+    mutating func nodes() throws(PeerWireError) -> [NodeID] {
         let count = try varint()
         guard count <= MessageKind.maximumMembers else { throw .outOfRange(field: "a number of nodes") }
         guard count <= frame.readableBytes else { throw .truncated }

@@ -85,11 +85,13 @@ public struct PeerWriter: Sendable {
     }
 
     public mutating func add(_ leader: LeaderAnnouncement) {
-        roomInFrame(FrameKind.leaders, for: 32)
+        roomInFrame(FrameKind.leaders, for: 42 + 5 * leader.lagging.count)
         let start = head.writerIndex
         head.write(leader.group)
         head.writeVarint(leader.term)
         head.writeVarint(UInt64(leader.leader.rawValue))
+        head.writeVarint(UInt64(leader.lagging.count))
+        for node in leader.lagging { head.writeVarint(UInt64(node.rawValue)) }
         grow(by: head.writerIndex - start)
     }
 

@@ -69,7 +69,7 @@ extension Replica {
         guard !ranges.isEmpty else {
             guard isDamaged else { return }
             damageState = DamageState()
-            if case .damaged = health { health = .sound }
+            if case .damaged = health { health = shard.diskHealth }
             // What waited for the damaged part can go on.
             shard.markForReplication(self)
             commitMoved()

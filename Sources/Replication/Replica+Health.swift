@@ -107,7 +107,9 @@ extension Replica {
     /// Takes over what is known of the disk, as far as this copy's own condition allows.
     func adoptDiskHealth(_ disk: ReplicaHealth) {
         switch health {
-        case .sound, .full, .slow: health = disk
+        case .sound, .full, .slow:
+            health = disk
+            if isDamaged { updateDamage() }
         case .fenced, .damaged, .halted: break
         }
     }

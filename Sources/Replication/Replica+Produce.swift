@@ -38,7 +38,7 @@ extension Replica {
         _ batch: ByteBuffer, head: EntryHead, acknowledgement: Acknowledgement, stampsTime: Bool, deadline: Moment,
         completion: @escaping (ProduceOutcome) -> Void
     ) {
-        guard raft.isLeader, raft.acceptsProposals, !shard.isClosed else { return completion(.failed(.notLeader)) }
+        guard isInTouch, raft.acceptsProposals, !shard.isClosed else { return completion(.failed(.notLeader)) }
         if case .all(let minimum) = acknowledgement, raft.activeVoters(now: shard.environment.now) < minimum {
             return completion(.failed(.notEnoughReplicas))
         }

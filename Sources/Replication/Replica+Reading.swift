@@ -6,6 +6,25 @@ import RaftCore
 
 /// What readers need to know of a replica, the leader's or another.
 extension Replica {
+    /// Whether this replica leads, and a quorum has said so within an election timeout.
+    ///
+    /// One that was stopped for a while, or cut off, may have been voted out without having heard of it, and no tick of
+    /// its clock may have told it so yet: so whoever is about to answer as a leader looks here first. Times are those
+    /// at which heartbeats were sent, so answers that have lain in a queue meanwhile deceive nobody.
+    /// - Complexity: O(1) but once an election timeout.
+    public var isInTouch: Bool {
+        guard isLeader else { return false }
+        let now = shard.environment.now
+        if now < inTouchUntil { return true }
+        if raft.members.electors == [shard.settings.node] { return true }
+        guard let confirmed = raft.confirmedAt else { return false }
+        inTouchUntil = confirmed.advanced(byNanoseconds: shard.settings.timing.electionTimeout)
+        return now < inTouchUntil
+    }
+
+    /// Whether it is certain that nobody else led before `moment`.
+    public func isConfirmed(since moment: Moment) -> Bool { confirmedAt.map { $0 >= moment } ?? false }
+
     /// Whether this replica follows a leader that it has heard of late. One that has lost its leader learns of no
     /// commits, and its readers had better look for the leader themselves.
     public var isFollowing: Bool { stopped == nil && raft.role == .follower && raft.leader != nil }

@@ -22,11 +22,21 @@ extension Replica {
             case .probe:
                 send([], runs: [], size: .zero, to: peer)
             case .entries:
+                let key = CatchUp.Key(partition: id, follower: peer)
+                let isPast = !log.isInMemory(from: plan.prev.end)
+                if isPast {
+                    guard mayCatchUp(key, from: plan.prev.end) else { return }
+                } else if !shard.catchUp.isEmpty {
+                    shard.catchUp.ended(key)
+                }
                 do throws(LogError) {
                     let slice = try log.read(from: plan.prev.end, limit: plan.limit)
                     send(
                         slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size,
                         to: peer)
+                    if isPast, let end = slice.runs.last?.end {
+                        shard.catchUp.sent(slice.size.rawValue, through: end, to: key)
+                    }
                 } catch {
                     fail("the log could not be read for \(peer)", error)
                     // What is damaged is sent once it has been repaired.
@@ -36,6 +46,16 @@ extension Replica {
                 sendSnapshot(to: peer)
             }
         }
+    }
+
+    /// Whether a follower may be sent some of what is not in memory any more; if not, this replica tries again later.
+    private func mayCatchUp(_ key: CatchUp.Key, from next: LogIndex) -> Bool {
+        let now = shard.environment.now
+        let match = raft.progress(of: key.follower)?.match ?? .zero
+        let refusal = shard.catchUp.refusal(
+            of: key, match: match, next: next, settings: shard.settings.catchUp, now: now)
+        if let refusal { shard.catchUpLater(self, at: refusal) }
+        return refusal == nil
     }
 
     private func send(_ bytes: [ByteBuffer], runs: [TermRun], size: ByteCount, to peer: NodeID) {

@@ -51,6 +51,11 @@ public final class Replica<Environment: ShardEnvironment> {
     /// The disk had no room for the end of the log, which waits in memory.
     var lacksRoom = false
     var lastOffer: LeadershipOffer?
+    var waitsForCatchUp = false
+    /// Leader: the peers that do not keep up.
+    public internal(set) var laggards = Laggards()
+    /// Leader: nobody else can have been asked to lead before this moment; see `isInTouch`.
+    var inTouchUntil = Moment.zero
     /// How many checks and repairs have one.
     var inspections = 0
     var damageState = DamageState()
@@ -201,13 +206,17 @@ public final class Replica<Environment: ShardEnvironment> {
     private func roleChanged(_ change: RaftNode.RoleChange) {
         switch change {
         case .becameLeader(let term):
+            laggards = Laggards()
             leadsSince = shard.environment.now
             // Only the one voter of a group leads while it is being rebuilt: nobody has what was lost.
             if isRebuilding { endRebuilding() }
+            // Whoever is elected has just heard from a majority.
+            inTouchUntil = shard.environment.now.advanced(byNanoseconds: shard.settings.timing.electionTimeout)
             shard.environment.report(.becameLeader(id, term))
             state?.leadershipChanged(isLeader: true, term: term)
         case .steppedDown(let term):
             leadsSince = nil
+            inTouchUntil = .zero
             shard.environment.report(.steppedDown(id, term))
             awaitFateOfProduces()
             failWaitingTrims(.notLeader)
@@ -258,9 +267,10 @@ public final class Replica<Environment: ShardEnvironment> {
         retireIfIdle()
         guard stopped == nil, !shard.isClosed else { return }
         do throws(LogError) {
+            let before = log.durable
             let durable = try log.completeSync(ticket, result)
             if log.isDirty, !lacksRoom { shard.markDirty(self) }
-            if let sync { shard.noteSync(since: sync.began, wasOvertaken: durable <= raft.commit) }
+            if let sync, durable > before { shard.noteSync(since: sync.began, wasOvertaken: durable <= raft.commit) }
             step(.durable(through: durable))
         } catch {
             fail("the disk refused to keep the log", error)

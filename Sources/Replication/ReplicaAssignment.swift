@@ -94,12 +94,14 @@ public struct ShardSettings: Sendable {
     /// Makes the elections of this shard's groups differ from its peers'.
     public var seed: UInt64
     public var disk: DiskSettings
+    public var catchUp: CatchUpSettings
     public var scrub: ScrubSettings
 
     public init(
         node: NodeID, timing: RaftTiming, limits: RaftLimits, balanceInterval: UInt64, retentionInterval: UInt64,
         checkpointInterval: UInt64, producerExpiration: Int64 = 86_400_000, seed: UInt64, cleaner: CleanerSettings,
-        disk: DiskSettings = DiskSettings(), scrub: ScrubSettings = ScrubSettings()
+        disk: DiskSettings = DiskSettings(), catchUp: CatchUpSettings = CatchUpSettings(),
+        scrub: ScrubSettings = ScrubSettings()
     ) {
         self.node = node
         self.timing = timing
@@ -111,6 +113,7 @@ public struct ShardSettings: Sendable {
         self.seed = seed
         self.cleaner = cleaner
         self.disk = disk
+        self.catchUp = catchUp
         self.scrub = scrub
     }
 }

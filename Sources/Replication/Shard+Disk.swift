@@ -18,6 +18,7 @@ extension Shard {
 
     /// How often the disk is judged, in nanoseconds.
     private static var judgingInterval: UInt64 { 100_000_000 }
+    private static var laggardsInterval: UInt64 { 1_000_000_000 }
     /// How many leaderships are offered to others in one round: each costs its partition a few milliseconds.
     private static var offersPerRound: Int { 64 }
 
@@ -28,6 +29,10 @@ extension Shard {
         nextJudging = now.advanced(byNanoseconds: Self.judgingInterval)
         judgeSyncs(now: now)
         reopenFenced(now: now)
+        if nextLaggardsLook.map({ $0 <= now }) ?? true {
+            nextLaggardsLook = now.advanced(byNanoseconds: Self.laggardsInterval)
+            for replica in allReplicas { replica.watchLaggards(now: now) }
+        }
         guard diskHealth != .sound, !isStopping else { return }
         var offers = 0
         for replica in allReplicas where offers < Self.offersPerRound {
@@ -118,13 +123,26 @@ extension Shard {
 
     // MARK: - Peers that would rather not lead
 
-    /// How long a peer that has not taken an offered leadership is left alone.
-    private static var unwillingness: UInt64 { 10_000_000_000 }
-
     func noteUnwilling(_ peer: NodeID, now: Moment) {
-        unwilling[peer] = now.advanced(byNanoseconds: Self.unwillingness)
+        guard !isUnwilling(peer, now: now) else { return }
+        unwilling[peer] = Unwillingness(after: unwilling[peer], now: now)
     }
 
     /// Whether a peer has let an offered leadership pass a moment ago, as those do whose own disk is full or slow.
-    func isUnwilling(_ peer: NodeID, now: Moment) -> Bool { unwilling[peer].map { $0 > now } ?? false }
+    func isUnwilling(_ peer: NodeID, now: Moment) -> Bool { unwilling[peer].map { $0.end > now } ?? false }
+}
+
+/// How long a peer that has not taken an offered leadership is left alone: ever longer, while it goes on like that.
+struct Unwillingness {
+    let end: Moment
+    private let span: UInt64
+
+    private static let first: UInt64 = 10_000_000_000
+    private static let last: UInt64 = 160_000_000_000
+
+    init(after earlier: Unwillingness?, now: Moment) {
+        let isRecent = earlier.map { now.nanoseconds(since: $0.end) < 2 * $0.span } ?? false
+        span = isRecent ? min(2 * (earlier?.span ?? Self.first), Self.last) : Self.first
+        end = now.advanced(byNanoseconds: span)
+    }
 }

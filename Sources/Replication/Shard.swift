@@ -31,9 +31,15 @@ public final class Shard<Environment: ShardEnvironment> {
     var journalRevivalDue = Moment.zero
     var disk = DiskWatch()
     var nextJudging: Moment?
+    var nextLaggardsLook: Moment?
+    private var lastTick = Moment.zero
+    var catchUp = CatchUp()
+    /// Replicas with followers that wait to be sent the past, and when they ask again.
+    var waitingForCatchUp: [Replica<Environment>] = []
+    var catchUpDue: Moment?
     var isDroppingBallast = false
     /// Peers that have let an offered leadership pass, and until when they are left alone.
-    var unwilling: [NodeID: Moment] = [:]
+    var unwilling: [NodeID: Unwillingness] = [:]
     /// Copies whose disk has failed.
     var reopenings: [PartitionID: Reopening] = [:]
     private var turnEndRequested = false
@@ -229,6 +235,7 @@ public final class Shard<Environment: ShardEnvironment> {
     /// - Complexity: O(*n*) in replicas.
     public func nextTick(after now: Moment) -> Moment {
         var next = now.advanced(byNanoseconds: Self.longestSleep)
+        if let catchUpDue { next = min(next, catchUpDue) }
         let expiry = now.advanced(byNanoseconds: Self.expiryInterval)
         for replica in ordered where replica.stopped == nil {
             next = min(next, replica.raft.deadline)
@@ -244,10 +251,17 @@ public final class Shard<Environment: ShardEnvironment> {
         return next
     }
 
+    /// Ticks when the last tick is long ago: whoever was stopped for a while learns so that its time as a leader is over
+    /// before it answers what has been waiting for it.
+    public func tickIfOverdue(now: Moment) {
+        if now.nanoseconds(since: lastTick) >= settings.timing.electionTimeout / 2 { tick() }
+    }
+
     /// To be called when `wake` has asked for it, or every few milliseconds.
     public func tick() {
         guard !isClosed else { return }
         let now = environment.now
+        lastTick = now
         for replica in ordered {
             if replica.raft.deadline <= now { replica.step(.tick) }
             replica.expireWaitingProduces(now: now)
@@ -256,6 +270,7 @@ public final class Shard<Environment: ShardEnvironment> {
         }
         upkeep.run(on: self, now: now)
         watchDisk(now: now)
+        resumeCatchUp(now: now)
         cleaner.tick(now: now)
         scrubber.tick(now: now)
         repairs.tick(now: now)

@@ -51,8 +51,11 @@ public struct Leadership: Hashable, Sendable {
     public let term: Term
     /// `nil` while nobody is known to lead in `term`.
     public let leader: NodeID?
+    /// Replicas that have not kept up with the leader, ascending.
+    public let lagging: [NodeID]
 
-    public init(partition: PartitionID, term: Term, leader: NodeID?) {
+    public init(partition: PartitionID, term: Term, leader: NodeID?, lagging: [NodeID] = []) {
+        self.lagging = lagging
         self.partition = partition
         self.term = term
         self.leader = leader

@@ -86,6 +86,15 @@ struct Upkeep {
             guard now.nanoseconds(since: since) >= Self.settlingTime else { continue }
             guard let led = replica.leadsSince, now.nanoseconds(since: led) >= Self.keptTime else { continue }
             guard replica.raft.isCaughtUp(preferred), replica.raft.hasCommittedInTerm else { continue }
+            guard !shard.isUnwilling(preferred, now: now) else { continue }
+            // Whoever leads in the same term as at the last offer was refused, as by a replica with a bad disk: each
+            // offer costs a pause, so they become rare.
+            if let offer = replica.lastOffer, offer.heir == preferred, offer.term == replica.term {
+                replica.lastOffer = nil
+                shard.noteUnwilling(preferred, now: now)
+                continue
+            }
+            replica.lastOffer = LeadershipOffer(heir: preferred, term: replica.term, at: now)
             replica.step(.transferLeadership(to: preferred))
             transfers += 1
         }

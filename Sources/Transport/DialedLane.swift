@@ -132,7 +132,7 @@ final class DialedLane {
     }
 
     func add(_ leaders: [LeaderAnnouncement]) -> Bool {
-        let size = leaders.count * 32
+        let size = leaders.reduce(0) { $0 + 42 + 5 * $1.lagging.count }
         guard hasRoom(for: size) else { return false }
         unflushed += size
         for leader in leaders { writer.add(leader) }

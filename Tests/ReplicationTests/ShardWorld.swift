@@ -36,14 +36,15 @@ final class ShardWorld {
     private(set) var letters = 0
 
     init(
-        nodes count: Int = 3, seed: UInt64 = 1, disk: DiskSettings = settings, balance: UInt64 = 3_600_000_000_000
+        nodes count: Int = 3, seed: UInt64 = 1, disk: DiskSettings = settings, balance: UInt64 = 3_600_000_000_000,
+        catchUp: CatchUpSettings = CatchUpSettings()
     ) throws {
         cuts = Array(repeating: Array(repeating: false, count: count), count: count)
         isPaused = Array(repeating: false, count: count)
         for place in 0..<count {
             let node = ShardNode(place: place, count: count, seed: seed &* 31 &+ UInt64(place), world: self)
             nodes.append(node)
-            try node.start(disk: disk, balance: balance)
+            try node.start(disk: disk, balance: balance, catchUp: catchUp)
         }
         now += 2_000_000
         for node in nodes { node.environment.runJobs() }
@@ -145,7 +146,8 @@ final class ShardNode {
         do {
             try files.makeDirectory("data")
             let journal = try HardStateJournal.open(directory: "data/votes", in: files)
-            shard = Self.shard(environment, journal, disk: ShardWorld.settings, balance: 1, seed: seed)
+            shard = Self.shard(
+                environment, journal, disk: ShardWorld.settings, balance: 1, catchUp: CatchUpSettings(), seed: seed)
         } catch {
             preconditionFailure("a new disk takes a journal: \(error)")
         }
@@ -153,7 +155,7 @@ final class ShardNode {
 
     private static func shard(
         _ environment: WorldEnvironment, _ journal: sending HardStateJournal<SimFileSystem>, disk: DiskSettings,
-        balance: UInt64, seed: UInt64
+        balance: UInt64, catchUp: CatchUpSettings, seed: UInt64
     ) -> Shard<WorldEnvironment> {
         Shard(
             settings: ShardSettings(
@@ -162,13 +164,15 @@ final class ShardNode {
                     electionTimeout: 300_000_000, heartbeatInterval: 50_000_000, reconnectDelay: 5_000_000),
                 limits: RaftLimits(), balanceInterval: balance, retentionInterval: 500_000_000,
                 checkpointInterval: 500_000_000, seed: seed,
-                cleaner: CleanerSettings(interval: 3_600_000_000_000, keySeed: (1, 2)), disk: disk),
+                cleaner: CleanerSettings(interval: 3_600_000_000_000, keySeed: (1, 2)), disk: disk,
+                catchUp: catchUp),
             environment: environment, journal: journal)
     }
 
-    func start(disk: DiskSettings, balance: UInt64) throws {
+    func start(disk: DiskSettings, balance: UInt64, catchUp: CatchUpSettings) throws {
         let journal = try HardStateJournal.open(directory: "data/votes", in: files)
-        shard = Self.shard(environment, journal, disk: disk, balance: balance, seed: UInt64(place) + 7)
+        shard = Self.shard(
+            environment, journal, disk: disk, balance: balance, catchUp: catchUp, seed: UInt64(place) + 7)
         let replicas = (0..<count).map { NodeID(Int32($0)) }
         shard.host(
             ReplicaAssignment(
@@ -248,7 +252,8 @@ final class WorldEnvironment: ShardEnvironment {
         jobs = jobs.map { (world.now, $0.run) }
     }
 
-    func learned(_ leadership: Leadership) {}
+    private(set) var lastLeadership: Leadership?
+    func learned(_ leadership: Leadership) { lastLeadership = leadership }
     func report(_ event: ShardEvent) { events.append(event) }
 
     /// How many of the events say this.

@@ -31,6 +31,9 @@ final class FetchRun<Environment: ShardEnvironment> {
     private var isWaiting = false
     private var isExpired = false
     private var changedWhileLooking = false
+    /// The other voters have been asked, where that was needed.
+    private var isConfirmed = false
+    private var deposed: Set<PartitionID> = []
     private var watcher: CommitWatcher?
     private var remoteWatches: [Int: NIOLoopBound<CommitWatcher>] = [:]
 
@@ -47,7 +50,7 @@ final class FetchRun<Environment: ShardEnvironment> {
         deadline = call.arrived.advanced(byNanoseconds: wait)
         terms = FetchTerms(
             limit: min(Int(max(0, request.maxBytes)), broker.settings.fetchLimit),
-            allowsFollower: call.version >= 11, rack: request.rackID)
+            allowsFollower: call.version >= 11, rack: request.rackID, arrived: call.arrived)
         items = Array(repeating: [], count: broker.shardCount)
     }
 
@@ -113,12 +116,55 @@ final class FetchRun<Environment: ShardEnvironment> {
         // What is unknown to begin with does not cut the others' wait short, as with Kafka: it comes again and again.
         let hasNews = findings.count == refused.count || findings[refused.count...].contains { $0.isUrgent }
         if isOver || hasNews || size >= minBytes || terms.limit == 0 {
-            answer()
+            if size == 0, !hasNews, !isConfirmed { confirm() } else { answer() }
         } else if changedWhileLooking {
             look()
         } else {
             wait()
         }
+    }
+
+    // MARK: - Certainty
+
+    /// To say that there is nothing more, a leader must be one: otherwise whoever leads instead may have taken in more
+    /// long ago. Heartbeats answer that by themselves while a fetch waits; one that does not wait has them asked.
+    private func confirm() {
+        isConfirmed = true
+        let uncertain = findings.filter(\.isUncertain).compactMap(\.partition)
+        guard !uncertain.isEmpty else { return answer() }
+        // One more than are out, until all have been asked.
+        shardsAsked += 1
+        for shard in items.indices {
+            let asked = uncertain.filter { $0.shard(of: broker.shardCount) == shard }
+            guard !asked.isEmpty else { continue }
+            shardsAsked += 1
+            if shard == broker.index {
+                broker.confirm(asked) { self.confirmed(deposed: $0) }
+            } else {
+                confirm(asked, on: shard)
+            }
+        }
+        confirmed(deposed: [])
+    }
+
+    private func confirm(_ asked: [PartitionID], on shard: Int) {
+        let port = broker.ports[shard]
+        let home = broker.ports[broker.index].loop
+        let bound = NIOLoopBound(self, eventLoop: home)
+        port.loop.execute {
+            port.broker.value.confirm(asked) { deposed in home.execute { bound.value.confirmed(deposed: deposed) } }
+        }
+    }
+
+    private func confirmed(deposed: Set<PartitionID>) {
+        self.deposed.formUnion(deposed)
+        shardsAsked -= 1
+        guard shardsAsked == 0, !call.isAnswered else { return }
+        guard !changedWhileLooking || isExpired else { return look() }
+        for place in findings.indices where findings[place].partition.map({ self.deposed.contains($0) }) ?? false {
+            findings[place].error = .notLeaderOrFollower
+        }
+        answer()
     }
 
     // MARK: - Waiting

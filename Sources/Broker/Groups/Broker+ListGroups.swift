@@ -9,13 +9,14 @@ extension Broker {
     func listGroups(_ call: Call<Files>) throws(WireError) {
         let request = try ListGroupsRequest.decode(call.body, version: call.version)
         let listing = GroupListing<Environment>(call, request: request, shards: shardCount)
-        guard !ports.isEmpty else { return listing.landed(groups.list()) }
+        guard !ports.isEmpty else { return groups.confirmedList { listing.landed(($0, $1)) } }
         let home = ports[index].loop
         let bound = NIOLoopBound(listing, eventLoop: home)
         for port in ports {
             port.loop.execute {
-                let found = port.broker.value.groups.list()
-                home.execute { bound.value.landed(found) }
+                port.broker.value.groups.confirmedList { groups, isLoading in
+                    home.execute { bound.value.landed((groups, isLoading)) }
+                }
             }
         }
     }

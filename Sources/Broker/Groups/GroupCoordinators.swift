@@ -106,6 +106,25 @@ public final class GroupCoordinators<Environment: ShardEnvironment> {
         return (current.filter(\.isActive).flatMap { $0.list() }, current.contains { !$0.isActive })
     }
 
+    /// The same, of those only that are certain to be coordinated here still; `done` is called on this loop.
+    func confirmedList(done: @escaping (_ groups: [ListGroupsResponse.Group], _ isLoading: Bool) -> Void) {
+        let current = hosted.keys.sorted().compactMap { hosted[$0] }.filter(\.isCurrent)
+        var groups: [ListGroupsResponse.Group] = []
+        var outstanding = 1
+        func ended() {
+            outstanding -= 1
+            if outstanding == 0 { done(groups, current.contains { !$0.isActive }) }
+        }
+        for coordinator in current where coordinator.isActive {
+            outstanding += 1
+            coordinator.replica.confirmLeadership { isLeader in
+                if isLeader, coordinator.isActive { groups += coordinator.list() }
+                ended()
+            }
+        }
+        ended()
+    }
+
     // MARK: - Time and turns
 
     public var nextDeadline: Moment? { hosted.values.lazy.compactMap(\.deadline).min() }

@@ -163,16 +163,23 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         _ request: GroupRequest, version: Int16, clientID: String, clientHost: String,
         done: @escaping (GroupOutcome) -> Void
     ) {
-        guard isCurrent else {
-            close()
+        guard isCurrent, replica.isInTouch else {
+            if !isCurrent { close() }
             return done(.refused(.notCoordinator))
         }
         guard phase == .active else { return done(.refused(.coordinatorLoadInProgress)) }
         let call = GroupCall(id: nextCall, version: version, clientID: clientID, clientHost: clientHost)
         nextCall += 1
-        calls[call.id] = done
+        calls[call.id] = request.isRead ? { self.answerOnceConfirmed($0, done) } : done
         core.handle(request, of: call, now: now, wallClock: wallClock, into: &effects)
         carryOut()
+    }
+
+    /// What was only read is answered once it is certain that nobody else coordinates (C14). What was written has been
+    /// committed by then, which says as much.
+    private func answerOnceConfirmed(_ outcome: GroupOutcome, _ done: @escaping (GroupOutcome) -> Void) {
+        guard case .reply = outcome else { return done(outcome) }
+        replica.confirmLeadership { isLeader in done(isLeader ? outcome : .refused(.notCoordinator)) }
     }
 
     func tick() {
@@ -265,5 +272,15 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         let waiting = calls
         calls = [:]
         for call in waiting.keys.sorted() { waiting[call]?(.refused(.notCoordinator)) }
+    }
+}
+
+extension GroupRequest {
+    /// Whether it only asks what is so.
+    fileprivate var isRead: Bool {
+        switch self {
+        case .offsetFetch, .describeGroup, .consumerGroupDescribe, .explain: true
+        default: false
+        }
     }
 }
