@@ -53,7 +53,8 @@ extension Shard {
         let assignment = old.assignment
         let node = settings.node
         let hasState = old.state != nil
-        let isAlone = old.raft.members.electors.count < 2
+        // One that knows of nobody yet, not even of itself, has everything to learn from others.
+        let isAlone = old.raft.members.electors == [node]
         let promise = old.log.durablePosition
         environment.submit({
             ReopenedLog(

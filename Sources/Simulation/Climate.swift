@@ -68,6 +68,10 @@ public struct Climate: Sendable, CustomStringConvertible {
     public var trimInterval: UInt64
     /// The consumer groups, where there are some.
     public var groups: GroupClimate?
+    /// The nodes that each partition's group begins with, out of all; the others learn of it later.
+    public var foundingNodes: Int
+    /// The mean span between two wishes for other members of a group, or 0 for none.
+    public var wishInterval: UInt64 = 0
 
     /// What may go wrong at a random moment.
     public enum Fault: String, CaseIterable, Sendable {
@@ -94,6 +98,7 @@ public struct Climate: Sendable, CustomStringConvertible {
         var random = SimRandom(seed: SimRandom.mix(seed ^ 0x5EED))
         let milliseconds: UInt64 = 1_000_000
         self.nodes = nodes ?? random.pick([3, 3, 5])
+        foundingNodes = self.nodes
         partitions = random.pick([1, 1, 2])
         storm = UInt64(random.within(1_500...4_000)) * milliseconds
         electionTimeout = UInt64(random.within(120...300)) * milliseconds
@@ -137,6 +142,18 @@ public struct Climate: Sendable, CustomStringConvertible {
         trimInterval = UInt64(random.pick([0, 0, 150, 400])) * milliseconds
         produceInterval = max(produceInterval, 4 * UInt64(producers + retriers) * batchInterval)
         if SimRandom.mix(seed ^ 0x9205) % 2 == 0 { groups = GroupClimate(seed: seed, climate: self) }
+        var wishes = SimRandom(seed: SimRandom.mix(seed ^ 0x3EB5))
+        if wishes.chance(perMille: 330) {
+            wishInterval = UInt64(wishes.pick([150, 300, 600])) * milliseconds
+            self.nodes = min(6, self.nodes + wishes.within(0...3))
+        }
+    }
+
+    var founders: [NodeID] { (0..<foundingNodes).map { NodeID(Int32($0)) } }
+
+    /// The replicas that a partition begins with, the preferred leader first.
+    func placement(of number: Int) -> [NodeID] {
+        (0..<foundingNodes).map { NodeID(Int32(($0 + number) % foundingNodes)) }
     }
 
     /// Of records, and of offsets.
@@ -166,6 +183,7 @@ public struct Climate: Sendable, CustomStringConvertible {
             election timeout \(electionTimeout / 1_000_000) ms, \
             \(isStateful ? "a state machine, " : "")\(isCompacted ? "compacted, " : "")\
             \(trimInterval > 0 ? "trimmed every \(trimInterval / 1_000_000) ms, " : "")faults: \(faultNames)\
+            \(wishInterval > 0 ? ", other members wished every \(wishInterval / 1_000_000) ms" : "")\
             \(groups.map { "; \($0)" } ?? "")
             """
     }

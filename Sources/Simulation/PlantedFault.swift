@@ -21,6 +21,8 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case retractedCommit
     /// A leader shows as committed what it has merely stored.
     case earlyWatermark
+    /// A configuration is believed in only once it is committed.
+    case membersOnCommit
     /// A leader's word is never heard: nothing can be committed.
     case deafFollowers
     /// A coordinator acknowledges commits before they are committed to its log.
@@ -59,7 +61,7 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     /// Those that `NodeSimulation` plants.
     public static var ofNodes: [Self] {
         let others: [Self] = [
-            .earlyCommitReplies, .coordinatorOfThePast, .unfencedCommits, .forgottenLastCommit,
+            .earlyCommitReplies, .coordinatorOfThePast, .unfencedCommits, .forgottenLastCommit, .membersOnCommit,
         ]
         return allCases.filter { !others.contains($0) }
     }

@@ -50,6 +50,9 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
         /// States installed from a leader's snapshot.
         public var snapshots = 0
         public var committed = 0
+        /// Wishes for other members, and the changes that were committed on the way to them.
+        public var wishes = 0
+        public var memberChanges = 0
         public var faults: [Climate.Fault: Int] = [:]
         /// Requests of groups' members and administrators.
         public var groupRequests = 0
@@ -92,10 +95,13 @@ extension Cluster {
         scheduleGroups()
         scheduleRetriers()
         schedule(after: climate.electionTimeout) { self.scheduleWeather() }
+        scheduleWishes()
         guard run(until: now + climate.storm) else { return }
         run(until: max(now, nodes.map(\.isPausedUntil).max() ?? now))
         let minority = (nodes.count - 1) / 2
-        calmDown(leavingDown: random.chance(perMille: 400) ? random.within(1...minority) : 0)
+        let staysDown = random.chance(perMille: 400) ? random.within(1...minority) : 0
+        // Somebody who is wished for must come up, or the wish cannot come true.
+        calmDown(leavingDown: climate.wishInterval > 0 ? 0 : staysDown)
         guard proveAlive(), converge(0..<climate.partitions), drainGroups(),
             // All of them: while the groups drained, another node may have come up.
             converge(0..<climate.allPartitions)
@@ -112,6 +118,7 @@ extension Cluster {
 
     private func finish() {
         statistics.read = records.reduce(0) { $0 + $1.readCount }
+        statistics.memberChanges = consensus.reduce(0) { $0 + $1.committed.count { $0.members != nil } }
         statistics.committed = consensus.reduce(0) { $0 + $1.committed.count }
     }
 
@@ -183,13 +190,15 @@ extension Cluster {
         for producer in load.retriers where producer.partition == number && !producer.unacknowledged.isEmpty {
             lines += "\n    producer \(producer.id) waits for \(producer.unacknowledged.map(\.sequence))"
         }
+        lines += "\n    members \(consensus[number].voting), wished \(wishes[number])"
         return lines + "\n    consumers at \(load.positions.map { $0[number] })"
     }
 
     private func hasConverged(_ number: Int) -> Bool {
         let end = consensus[number].committedEnd
         let offset = consensus[number].committedOffset
-        for place in nodes.indices where nodes[place].isUp {
+        guard hasWishedMembers(number) else { return false }
+        for place in keepers(of: number) where nodes[place].isUp {
             guard let view = consensus[number].replicas[place].view, view.commit == end, view.end == end else {
                 return false
             }
@@ -202,7 +211,7 @@ extension Cluster {
     /// Every replica's log, as a consumer would be given it: the same everywhere, with all that was acknowledged.
     private func readEverything(_ number: Int) throws {
         let end = consensus[number].committedOffset
-        for place in nodes.indices {
+        for place in keepers(of: number) {
             guard let replica = nodes[place].shard?.replica(partition(number)) else { continue }
             var position = replica.log.firstOffset
             let start = position

@@ -14,6 +14,7 @@ import Testing
         (.retractedCommit, [.monotonic]),
         (.earlyWatermark, [.quorumLog]),
         (.deafFollowers, [.liveness]),
+        (.membersOnCommit, [.memberDiscipline]),
         (.earlyCommitReplies, [.groupOffsets]),
         (.coordinatorOfThePast, [.groupOffsets]),
         (.unfencedCommits, [.groupFencing]),

@@ -51,6 +51,7 @@ import Testing
         for seed in UInt64(0)..<20 {
             var climate = Climate(seed: seed)
             climate.faultInterval = 0
+            climate.wishInterval = 0
             climate.isStream = true
             climate.damagePerMille = 0
             climate.balanceInterval = 60_000_000_000

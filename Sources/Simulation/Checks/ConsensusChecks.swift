@@ -8,6 +8,8 @@ public import RaftCore
 /// It watches from outside: what replicas show, what their logs hold, and what they say to each other. It takes no
 /// word of theirs for what survives a crash: what they promised is looked for in the log that came back.
 public struct ConsensusChecks {
+    /// Who belongs to the group while no entry has said otherwise.
+    let founders: RaftMembers
     /// The places of those whose copies count: when something was committed last.
     private(set) var voting: [Int]
     /// Of those of whom another majority is needed, while the members change.
@@ -40,6 +42,7 @@ public struct ConsensusChecks {
     ///   - nodes: how many nodes there are, with ids from 0 on.
     ///   - voters: those of them that vote.
     public init(nodes: Int, voters: [NodeID]) {
+        founders = RaftMembers(voters: voters)
         voting = voters.map { Int($0.rawValue) }
         replicas = Array(repeating: ReplicaMirror(), count: nodes)
     }
@@ -67,6 +70,9 @@ public struct ConsensusChecks {
         let before = replicas[place].term(endingAt: entry.start) ?? .zero
         let position = LogPosition(term: entry.term, end: entry.end)
         let lineage = Lineage(entry: entry, before: before)
+        if entry.members != nil, known[position] == nil {
+            replicas[place].fresh.append((entry, replicas[place].changes.last))
+        }
         if let known = known[position] {
             guard known == lineage else {
                 throw Violation(.logMatching, "\(node) holds \(entry) after term \(before), others \(known)")
@@ -100,6 +106,7 @@ public struct ConsensusChecks {
         }
         if isRestart {
             replicas[place].restart(at: start.end, term: start.term)
+            replicas[place].changes = changes(before: start.end)
         } else {
             replicas[place].moveStart(to: start.end, term: start.term)
         }
@@ -137,6 +144,7 @@ public struct ConsensusChecks {
         mirror.startTerm = start.term
         mirror.promisedTerm = before.promisedTerm
         mirror.isUp = true
+        mirror.changes = changes(before: start.end)
         replicas[place] = mirror
         replicas[place].durable = start.end
         for entry in entries { try appended(entry, at: node) }
@@ -208,6 +216,7 @@ public struct ConsensusChecks {
         if let before, view.durable < before.durable { mustRecount = true }
         if view.role == .leader { try checkLeader(view, isNew: before?.role != .leader || before?.term != view.term) }
         if view.commit > replicas[place].commit { try commitMoved(view, from: replicas[place].commit) }
+        try checkMembers(view)
         if let watermark = view.highWatermark { try shown(watermark, in: view.term, by: view.node) }
         try recount()
     }

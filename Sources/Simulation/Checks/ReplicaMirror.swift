@@ -7,6 +7,10 @@ struct ReplicaMirror {
     var start = LogIndex.zero
     var startTerm = Term.zero
     private(set) var entries: [LoggedEntry] = []
+    /// The entries that said who belongs to the group, those before `start` included.
+    var changes: [LoggedEntry] = []
+    /// Those of them that a leader appended and that were not looked at yet, with the end of the one before each.
+    var fresh: [(entry: LoggedEntry, before: LoggedEntry?)] = []
     var isUp = false
     var view: ReplicaView?
     /// What survives a crash, as the log itself says; held to it after the next one.
@@ -42,10 +46,15 @@ struct ReplicaMirror {
         return place >= 0 && entries[place].end == index ? entries[place] : nil
     }
 
-    mutating func append(_ entry: LoggedEntry) { entries.append(entry) }
+    mutating func append(_ entry: LoggedEntry) {
+        entries.append(entry)
+        if entry.members != nil { changes.append(entry) }
+    }
 
     mutating func truncate(to index: LogIndex) {
         entries.removeSubrange(place(above: index)...)
+        changes.removeAll { $0.end > index }
+        fresh.removeAll { $0.entry.end > index }
         durable = min(durable, index)
     }
 
@@ -59,6 +68,8 @@ struct ReplicaMirror {
 
     mutating func restart(at index: LogIndex, term: Term) {
         entries.removeAll(keepingCapacity: true)
+        changes = []
+        fresh = []
         start = index
         startTerm = term
         durable = index

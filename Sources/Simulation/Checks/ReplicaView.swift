@@ -17,6 +17,8 @@ public struct ReplicaView: Hashable, Sendable {
     public var highWatermark: Offset?
     /// The log's own translation of `commit`.
     public var commitOffset: Offset
+    /// Who belongs to the group, as far as the replica knows; `nil` where that is not looked at.
+    public var members: RaftMembers?
     /// Of a leader: whose majority it counts, and of whom it needs another one while the members change. Empty where
     /// they never change.
     public var voters: [NodeID] = []
@@ -50,6 +52,8 @@ public struct LoggedEntry: Hashable, Sendable {
     public var crc: UInt32
     /// Who produced it, and its number there; of a marker both are −1.
     public var batch: BatchName
+    /// Who belongs to the group from here on, where the entry says that.
+    public var members: RaftMembers?
 
     public init(
         start: LogIndex, end: LogIndex, term: Term, isMarker: Bool, baseOffset: Offset, nextOffset: Offset,

@@ -64,9 +64,10 @@ extension Cluster {
             segmentBytes: ByteCount(climate.segmentBytes), segmentMilliseconds: 3_600_000,
             indexIntervalBytes: ByteCount(climate.indexIntervalBytes), tailBytes: ByteCount(climate.tailBytes),
             checkpointBytes: ByteCount(climate.checkpointBytes))
-        let voters = (0..<climate.nodes).map { NodeID(Int32(($0 + number) % climate.nodes)) }
+        let founders = climate.placement(of: number)
         let assignment = ReplicaAssignment(
-            partition: partition(number), replicas: voters, directory: "data/p\(number)", limits: limits,
+            partition: partition(number), founders: founders.contains(nodes[place].id) ? founders : [],
+            replicas: wishes[number], directory: "data/p\(number)", limits: limits,
             policy: LogPolicy(
                 retention: .init(
                     bytes: number < climate.partitions ? climate.retentionBytes.map { ByteCount($0) } : nil),

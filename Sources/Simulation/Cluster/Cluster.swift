@@ -49,18 +49,22 @@ final class Cluster {
     var leadsSince: [UInt64?]
     var calmSince: UInt64 = 0
     var groups: GroupWorld?
+    /// Who should belong to each partition's group.
+    var wishes: [[NodeID]]
 
     init(seed: UInt64, climate: Climate, planted: PlantedFault?) {
         self.climate = climate
         self.planted = planted
         random = SimRandom(seed: seed)
         network = Network(nodes: climate.nodes)
-        consensus = Array(repeating: ConsensusChecks(voters: climate.nodes), count: climate.allPartitions)
+        consensus = Array(
+            repeating: ConsensusChecks(nodes: climate.nodes, voters: climate.founders), count: climate.allPartitions)
         records = Array(repeating: RecordChecks(), count: climate.partitions)
         compaction = Array(repeating: CompactionChecks(), count: climate.allPartitions)
         folds = Array(repeating: [:], count: climate.allPartitions)
         leaders = Array(repeating: nil, count: climate.allPartitions)
         leadsSince = Array(repeating: nil, count: climate.allPartitions)
+        wishes = (0..<climate.allPartitions).map { climate.placement(of: $0) }
         load = Load(climate: climate)
         for place in 0..<climate.nodes {
             nodes.append(
@@ -185,6 +189,11 @@ final class Cluster {
             node: id, term: raft.term, role: raft.role, leader: raft.leader, commit: commit, durable: log.durable,
             start: start.end, end: log.end, highWatermark: replica.highWatermark,
             commitOffset: last?.commit == commit ? last?.commitOffset ?? .zero : log.offset(at: commit))
+        view.members = planted == .membersOnCommit ? raft.members(at: commit) : raft.members
+        if view.role == .leader {
+            view.voters = raft.members.voters
+            view.outgoing = raft.members.outgoing
+        }
         planted?.distort(&view, random: &random)
         if last?.role != view.role || last?.term != view.term { say("\(id)/\(number) \(view.role) in \(view.term)") }
         if last != view {
@@ -242,6 +251,7 @@ final class Cluster {
             do {
                 let slice = try log.read(from: at, limit: .mebibytes(1))
                 for bytes in slice.bytes {
+                    var position = bytes.readerIndex
                     for head in try EntryHead.all(in: bytes, verifyingChecksums: true) {
                         let next = at.advanced(by: head.slots)
                         if head.isCompacted {
@@ -250,9 +260,15 @@ final class Cluster {
                             }
                             entries += try consensus[number].originals(of: at..<next)
                         } else {
-                            entries.append(LoggedEntry(head, at: at))
+                            var entry = LoggedEntry(head, at: at)
+                            if head.kind == .membership {
+                                entry.members = try MembershipPayload.decode(
+                                    MarkerEntry.payload(of: bytes, at: position))
+                            }
+                            entries.append(entry)
                         }
                         at = next
+                        position += head.totalSize
                     }
                 }
             } catch let violation as Violation {

@@ -164,7 +164,12 @@ extension World {
                             entries += try group.consensus.originals(of: at..<next)
                         } else {
                             let name = group.isData && !head.isMarker ? BatchName(wire: head, bytes, at: position) : nil
-                            entries.append(LoggedEntry(head, at: at, called: name))
+                            var entry = LoggedEntry(head, at: at, called: name)
+                            if head.kind == .membership {
+                                entry.members = try MembershipPayload.decode(
+                                    MarkerEntry.payload(of: bytes, at: position))
+                            }
+                            entries.append(entry)
                         }
                         position += head.totalSize
                         at = next
