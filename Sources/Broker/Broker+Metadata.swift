@@ -93,8 +93,10 @@ extension Broker {
         var partition = MetadataResponse.Partition()
         partition.index = Int32(index)
         partition.replicas = replicas.map(\.rawValue)
-        // Raft has no set of in-sync replicas: those that are in touch stand for it.
-        partition.inSyncReplicas = replicas.filter { view.alive.contains($0) }.map(\.rawValue)
+        // Raft has no set of in-sync replicas: those that are in touch stand for it, but not who is still to catch up.
+        let adding = view.adding(to: PartitionID(topic: topic.id, index: Int32(index)))
+        partition.inSyncReplicas = replicas.filter { view.alive.contains($0) && !adding.contains($0) }
+            .map(\.rawValue)
         partition.offlineReplicas = replicas.filter { !view.alive.contains($0) }.map(\.rawValue)
         if let (leader, term) = view.leader(of: PartitionID(topic: topic.id, index: Int32(index))) {
             partition.leaderID = leader.rawValue
