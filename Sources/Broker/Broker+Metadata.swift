@@ -93,9 +93,12 @@ extension Broker {
         var partition = MetadataResponse.Partition()
         partition.index = Int32(index)
         partition.replicas = replicas.map(\.rawValue)
-        // Raft has no set of in-sync replicas: those that are in touch and keep up stand for it.
+        // Raft has no set of in-sync replicas: those that are in touch and keep up stand for it, but not who is still to
+        // catch up.
         let id = PartitionID(topic: topic.id, index: Int32(index))
-        partition.inSyncReplicas = replicas.filter { view.isInSync($0, of: id) }.map(\.rawValue)
+        let adding = view.adding(to: id)
+        partition.inSyncReplicas = replicas.filter { view.isInSync($0, of: id) && !adding.contains($0) }
+            .map(\.rawValue)
         partition.offlineReplicas = replicas.filter { !view.alive.contains($0) }.map(\.rawValue)
         if let (leader, term) = view.leader(of: PartitionID(topic: topic.id, index: Int32(index))) {
             partition.leaderID = leader.rawValue

@@ -81,6 +81,12 @@ public struct ClusterView: Sendable {
         return (leader, known.term)
     }
 
+    /// The nodes that are given a replica of a partition by a move.
+    func adding(to partition: PartitionID) -> [NodeID] {
+        guard cluster.movingCount > 0 else { return [] }
+        return cluster.placement(of: partition)?.adding ?? []
+    }
+
     /// The node whose word on topics counts: the leader of the metadata group.
     public var controller: NodeID? { leader(of: .metadata)?.node }
 

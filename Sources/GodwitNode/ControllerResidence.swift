@@ -47,6 +47,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
     private var clusterless: Set<NodeID> = []
     private var clusterExists = false
     private let started: Moment
+    private var hasSwept = false
 
     /// An admin request that looks for the controller.
     private struct WaitingRequest {
@@ -88,6 +89,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         retryWaiting()
         producerIDs.tick(now: now)
         if !isStopping { controller.pace(usable: usableNodes, perNode: Self.movesPerNode) }
+        sweepOnce()
         introduceNode()
         if !clusterExists { considerNewCluster() }
         keepVoters()
@@ -299,6 +301,18 @@ package final class ControllerResidence<Environment: CellEnvironment> {
     }
 
     // MARK: - Moves
+
+    /// How long after the start it is looked for copies that should not be here: the state must be today's.
+    private static var sweepDelay: UInt64 { 10_000_000_000 }
+
+    private func sweepOnce() {
+        guard !hasSwept, !isStopping, now.nanoseconds(since: started) >= Self.sweepDelay,
+            home.shard.replica(.metadata)?.isInformed == true
+        else { return }
+        hasSwept = true
+        let hosting = hosting
+        for cell in cells { cell.eventLoop.execute { hosting.sweep(cell.value) } }
+    }
 
     /// A move has come to its end: the controller shall know. What is not in force afterwards is told again.
     func conclude(_ partition: PartitionID, _ voters: [NodeID], done: @escaping () -> Void) {

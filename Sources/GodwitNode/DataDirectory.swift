@@ -99,6 +99,15 @@ public final class DataDirectory: Sendable {
         "\(topics)/\(partition.topic)-\(partition.index)"
     }
 
+    /// The partition whose log lies in a folder of this name.
+    static func partition(ofLog name: String) -> PartitionID? {
+        let parts = name.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let topic = TopicID(hex: parts[0]), let index = Int32(parts[1]), index >= 0,
+            name == "\(topic)-\(index)"
+        else { return nil }
+        return PartitionID(topic: topic, index: index)
+    }
+
     /// Where the journals lie when they are spread over `shards` shards.
     func votes(spreadOver shards: Int) -> String { "\(path)/votes-\(shards)" }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Broker
+import Disk
 import LogModel
 import LogStorage
 import MetadataCore
@@ -90,6 +91,28 @@ package struct Hosting: Sendable {
     private func dropUnknown(_ state: ClusterState, from cell: NodeCell<some CellEnvironment>) {
         for replica in cell.shard.allReplicas where replica.id != .metadata && state.topic(replica.id.topic) == nil {
             cell.shard.drop(replica.id, in: directory(of: replica.id))
+        }
+    }
+
+    /// Lets go of copies that moved away while this node was down, or that it was about to let go when it ended. Of
+    /// topics that the state does not know nothing is touched: whose they are is for people to find out.
+    func sweep(_ cell: NodeCell<some CellEnvironment>) {
+        let files = cell.environment.files
+        let topics = topicsDirectory
+        cell.environment.submit({ (try? files.list(topics)) ?? [] }) { [unowned cell] names in
+            let state = cell.broker.view.cluster
+            let remains = names.filter { $0.hasSuffix(DepartedLog.suffix) }.map { "\(topics)/\($0)" }
+            if cell.index == 0, !remains.isEmpty {
+                // One that cannot be removed now is tried again at the next start.
+                cell.environment.submit({ for path in remains { try? files.removeTree(path) } }) { _ in }
+            }
+            for partition in names.compactMap(DataDirectory.partition(ofLog:)) {
+                guard partition.shard(of: shards) == cell.index, cell.shard.replica(partition) == nil,
+                    !cell.shard.isOpening(partition), let placement = state.placement(of: partition),
+                    !placement.isKept(by: node)
+                else { continue }
+                letGo(of: partition, on: cell)
+            }
         }
     }
 

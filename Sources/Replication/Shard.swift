@@ -22,6 +22,8 @@ public final class Shard<Environment: ShardEnvironment> {
     /// Partitions whose logs are being opened on an I/O thread.
     private var opening: Set<PartitionID> = []
     private var closed: Set<PartitionID> = []
+    /// Partitions whose files are being removed, and what is to be done once they are gone.
+    private var removing: [PartitionID: () -> Void] = [:]
 
     private var dirty: [Replica<Environment>] = []
     private var wantingReplication: [Replica<Environment>] = []
@@ -78,6 +80,11 @@ public final class Shard<Environment: ShardEnvironment> {
         opened: @escaping (Result<Void, LogError>) -> Void = { _ in }
     ) {
         let partition = assignment.partition
+        guard removing[partition] == nil else {
+            // It comes back before it is quite gone: the new log must not be opened among the old one's files.
+            removing[partition] = { self.host(assignment, state: state, opened: opened) }
+            return
+        }
         guard replicas[partition] == nil, opening.insert(partition).inserted else { return }
         closed.remove(partition)
         let files = environment.files
@@ -145,6 +152,8 @@ public final class Shard<Environment: ShardEnvironment> {
     /// - Parameter directory: where its log lies, for one that was deleted before it was opened here.
     public func drop(_ partition: PartitionID, in directory: String) {
         closed.insert(partition)
+        // It may not come back after all.
+        guard removing[partition] == nil else { return removing[partition] = {} }
         guard let replica = replicas.removeValue(forKey: partition) else {
             // A log that is being opened right now is removed when that is done.
             if !opening.contains(partition) { removeFiles(of: partition, in: directory) }
@@ -161,6 +170,7 @@ public final class Shard<Environment: ShardEnvironment> {
         replica.health = .halted(reason: "deleted")
         // A log that is being opened anew right now is removed when that is done.
         guard !isBeingReopened else { return }
+        removing[partition] = {}
         if replica.isBusyOnDisk {
             replica.retirement = { self.removeFiles(of: partition, in: directory) }
         } else {
@@ -170,12 +180,13 @@ public final class Shard<Environment: ShardEnvironment> {
 
     private func removeFiles(of partition: PartitionID, in directory: String) {
         let files = environment.files
+        if removing[partition] == nil { removing[partition] = {} }
         environment.submit({
             Result { () throws(DiskError) in
-                try files.removeTree(directory)
-                try Rebuilding(directory).end(in: files)
+                try DepartedLog(directory).remove(in: files)
             }
         }) { result in
+            self.removing.removeValue(forKey: partition)?()
             guard case .failure(let error) = result else { return }
             self.environment.report(.stopped(partition, reason: "its files could not be removed: \(error)"))
         }
