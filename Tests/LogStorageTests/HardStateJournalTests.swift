@@ -2,6 +2,7 @@
 
 import Disk
 import LogModel
+import NIOCore
 import Simulation
 import Testing
 
