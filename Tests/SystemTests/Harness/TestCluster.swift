@@ -100,7 +100,8 @@ final class TestCluster {
 
     private func godwit(_ words: [String]) throws -> String {
         let child = try place.start([Workplace.godwit] + words + ["--bootstrap", bootstrap])
-        let code = try child.waitForEnd(upTo: 60)
+        // Those about the whole cluster wait until all its moves are done.
+        let code = try child.waitForEnd(upTo: words.first == "cluster" ? 240 : 60)
         guard code == 0 else {
             throw Unfulfilled("godwit \(words.joined(separator: " ")) ended with \(code)\n\(child.tail(10))")
         }
