@@ -12,6 +12,7 @@ extension Replica {
         var place = 0
         while place < raft.peerCount {
             replicate(to: raft.peer(at: place))
+            if place < raft.peerCount { endCatchUp(of: raft.peer(at: place)) }
             place += 1
         }
     }
@@ -46,6 +47,12 @@ extension Replica {
                 sendSnapshot(to: peer)
             }
         }
+    }
+
+    /// Gives the place of a follower that has been sent all of the past to another.
+    private func endCatchUp(of peer: NodeID) {
+        guard !shard.catchUp.isEmpty, raft.isCaughtUp(peer) else { return }
+        shard.catchUp.ended(CatchUp.Key(partition: id, follower: peer))
     }
 
     /// Whether a follower may be sent some of what is not in memory any more; if not, this replica tries again later.
