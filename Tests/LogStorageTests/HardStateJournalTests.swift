@@ -25,6 +25,7 @@ struct HardStateJournalTests {
         try journal.completeSync(ticket, ticket.run())
     }
 
+    /// T-V1 (hraft 661).
     @Test(arguments: DiskKind.allCases)
     func whatWasRecordedLastIsKept(kind: DiskKind) throws {
         try withFiles(kind) { (files, directory) throws in
@@ -77,6 +78,7 @@ struct HardStateJournalTests {
         #expect(!journal.isDirty)
     }
 
+    /// T-D12 (KAFKA-15412).
     @Test func everyTornTailIsCutAndEveryDamageBeforeItRefused() throws {
         let files = try makeMachine()
         var journal = try open(files)

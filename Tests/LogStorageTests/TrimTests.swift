@@ -35,6 +35,7 @@ struct TrimTests {
         #expect(!log.settleTrims(below: log.end))
     }
 
+    /// T-D9 (redpanda f7afddb9e2).
     @Test func theStartNeverGoesBackOrBeyondTheEnd() throws {
         let log = try openLog(try makeMachine())
         try log.add(records: 10)

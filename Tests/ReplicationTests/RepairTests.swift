@@ -142,6 +142,7 @@ import Testing
         #expect(world.replica(0)?.stopped?.contains("restore the file from a backup") == true)
     }
 
+    /// T-S15 (nats 7556).
     @Test(arguments: ["gone", "flipped"]) func aLogWithoutACheckpointIsSetAsideAndFetchedAnew(damage: String) throws {
         let world = try world()
         let victim = try #require(world.leader)
