@@ -10,7 +10,7 @@ set -euo pipefail
 least=40
 limit=${LIMIT:-120}        # seconds for the tests of one mutant
 build=(--scratch-path "$root/.build-mutants" -Xswiftc -DMUTANTS)
-targets='^(LogModel|RaftCore|LogStorage|Replication|MetadataCore|Broker)Tests\.'
+targets='^(LogModel|RaftCore|LogStorage|Replication|MetadataCore|Broker|Simulation)Tests\.'
 random='\.(RandomRunTests|MembersRunTests|RandomLogTests|RandomCleaningTests|SeedTests)/'
 history=$root/Tests/History.md
 
@@ -22,17 +22,18 @@ tests=$root/.build-mutants/debug/godwitPackageTests.xctest
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 
-# run FILTER MUTANT: 0 if all passed, 1 if not, 124 if it took too long.
+# run FILTER MUTANT SECONDS: 0 if all passed, 1 if not, 124 if it took too long.
 run() {
-    timeout --kill-after=5 "$3" "$tests" --testing-library swift-testing --filter "$1" --mutant "$2" \
-        >"$output" 2>&1 </dev/null || return $(($? == 124 || $? == 137 ? 124 : 1))
+    # In a shell of its own, so that nothing is said of a process that ends by a signal.
+    (timeout --kill-after=5 "$3" "$tests" --testing-library swift-testing --filter "$1" --mutant "$2" \
+        >"$output" 2>&1 </dev/null || exit $?) 2>/dev/null || return $(($? == 124 || $? == 137 ? 124 : 1))
     grep -qE 'Test run with [1-9][0-9]* tests? ' "$output" || die "no test is called $1"
 }
 
 # What brought the last run down: the first test that failed, or the precondition, or the signal.
 killer() {
     local line
-    line=$(grep -m 1 -oE 'Fatal error: .*' "$output" | cut -c 14-80) && { printf 'stopped: %s' "$line"; return; }
+    line=$(grep -m 1 -oE '(Fatal error|Precondition failed): .*' "$output" | sed 's/^[^:]*: //' | cut -c 1-60) && { printf 'stopped: %s' "$line"; return; }
     line=$(grep -m 1 -oE 'Test [a-zA-Z0-9]+\(.*\) (recorded an issue|failed)' "$output" | sed -E 's/Test ([a-zA-Z0-9]+)\(.*/\1/') &&
         { printf '%s' "$line"; return; }
     printf 'stopped by a signal'

@@ -105,7 +105,7 @@ extension RaftNode {
             }
         #endif
         #if MUTANTS
-            if Mutant.isActive("T-M3"), !members.isElector(id), !reached.isEmpty { reached[0] = log.durable }
+            if Mutant.isActive("T-M3"), !members.isElector(id) { reached[reached.count - 1] = log.durable }
         #endif
         let incoming = Quorum(of: members.voters.count).commit(&reached)
         guard members.isJoint else { return incoming }

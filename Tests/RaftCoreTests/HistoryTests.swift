@@ -73,7 +73,78 @@ import Testing
         #expect(bench[0].term == Term(3) && bench[0].leader == nil)
     }
 
+    /// T-V9 (openraft d6a6d562): nobody else need tell the term to one who is refused for it.
+    @Test func aRefusedPreVoteTeachesTheTerm() {
+        var bench = Bench(voters: 3)
+        bench.pass(milliseconds: 100)
+        bench.step(0, .tick)
+        bench.step(0, .received(.preVoteReply(term: Term(9), granted: false, round: 1), from: NodeID(1)))
+        #expect(bench[0].term == Term(9) && bench[0].role == .follower)
+    }
+
+    /// T-V17 (KAFKA-10527): not even where nobody else could have led since; what it wrote last may be lost.
+    @Test func aSoleVoterThatRestartsLeadsInANewTerm() {
+        var bench = Bench(voters: 1)
+        for _ in 0..<3 {
+            let before = bench[0].term
+            bench.elect(0)
+            #expect(bench[0].term > before)
+            bench.propose(0, slots: 5)
+            bench.crash(0)
+            bench.restart(0)
+        }
+        #expect(bench.oracle.violations.isEmpty)
+    }
+
     // MARK: - What is acknowledged and committed
+
+    /// T-C2 (KAFKA-12619): a leader that knows all before its term to be committed still does not know all.
+    @Test func whatIsCommittedBeforeTheOwnTermIsNotTheOwnTermsFirstEntry() {
+        var bench = Bench(voters: 3, logs: [[1, 1], [1, 1], [1, 1]])
+        bench.step(0, .received(append(1, prev: position(1, 2), commit: 2), from: NodeID(1)))
+        bench.passes = { if case .append = $0.message { false } else { true } }
+        bench.elect(0)
+        #expect(bench[0].commit == LogIndex(2) && !bench[0].hasCommittedInTerm)
+        bench.passes = { _ in true }
+        bench.run(milliseconds: 500)
+        #expect(bench[0].commit == LogIndex(3) && bench[0].hasCommittedInTerm)
+    }
+
+    /// T-C3 (openraft a9f696a9, etcd-raft 437bcb8): one other disk and the leader's memory are no majority of three.
+    @Test func whatTheLeadersDiskLacksIsNotCounted() {
+        var bench = Bench(voters: 3)
+        bench.elect(0)
+        bench.propose(0)
+        bench.step(0, .received(matched(bench[0].term, 2), from: NodeID(1)))
+        #expect(bench[0].commit == LogIndex(1))
+        bench.sync(0)
+        #expect(bench[0].commit == LogIndex(2))
+    }
+
+    /// T-C10 (openraft beb0302b): voters that were sent nothing yet are missing, and not merely unknown.
+    @Test func votersThatAreSentNothingYetHoldACommitBack() {
+        var bench = Bench(voters: 5)
+        bench.passes = { if case .append = $0.message { false } else { true } }
+        bench.elect(0)
+        bench.step(0, .received(matched(bench[0].term, 1), from: NodeID(1)))
+        #expect(bench[0].durable == LogIndex(1) && bench[0].commit == .zero)
+        bench.step(0, .received(matched(bench[0].term, 1), from: NodeID(2)))
+        #expect(bench[0].commit == LogIndex(1))
+    }
+
+    /// T-C11 (etcd-raft 2902537, redpanda 48edc4f839): what the smaller quorum has is committed without another word.
+    @Test func whatASmallerQuorumHasIsCommittedByTheChangeItself() {
+        var bench = Bench(voters: 3)
+        bench.elect(0)
+        bench.passes = { _ in false }
+        bench.change(0, to: RaftMembers(voters: nodes(0), outgoing: nodes(0, 1, 2)))
+        bench.propose(0, slots: 3)
+        bench.settle()
+        #expect(bench[0].durable == LogIndex(5) && bench[0].commit == LogIndex(1))
+        bench.step(0, .received(matched(bench[0].term, 2), from: NodeID(1)))
+        #expect(bench[0].members == RaftMembers(voters: nodes(0)) && bench[0].durable == LogIndex(5))
+        #expect(bench[0].commit == LogIndex(5))
+    }
 
     /// T-C12 (etcd-raft 8ecce32, nats c6f6c25ac).
     @Test func aHeartbeatWithALowerCommitTakesNothingBack() {
