@@ -2,7 +2,7 @@
 # Every target is a few lines here and a script in scripts/. `make` alone lists them.
 
 .PHONY: help up down clean-data build test verify fix sim soak bench conformance groups-under-kill chaos \
-	chaos-controls power-loss
+	chaos-controls power-loss mutants
 
 help:  ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  ##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 19
@@ -30,6 +30,9 @@ fix:  ## swift format in place
 
 sim:  ## the simulation alone: SEEDS=, NODE_SEEDS=5000 run that many seeds, SEED=, NODE_SEED=42 replay one
 	@SEEDS="$(SEEDS)" SEED="$(SEED)" NODE_SEEDS="$(NODE_SEEDS)" NODE_SEED="$(NODE_SEED)" scripts/sim.sh
+
+mutants:  ## bugs of the past put back one by one (Tests/History.md): the tests must notice each; ONLY=T-V3 one
+	@ONLY="$(ONLY)" scripts/mutants.sh
 
 soak:  ## simulated clusters for HOURS=1, a line a minute; PROFILE=disks keeps to one kind
 	@HOURS="$(HOURS)" PROFILE="$(PROFILE)" scripts/soak.sh

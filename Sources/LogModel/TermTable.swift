@@ -55,6 +55,9 @@ public struct TermTable: Hashable, Sendable {
 
     /// Forgets everything from `end` on.
     public mutating func truncate(to end: LogIndex) {
+        #if MUTANTS
+            if Mutant.isActive("T-L9") { return rows.removeSubrange(firstRow { $0.start > end }...) }
+        #endif
         rows.removeSubrange(firstRow { $0.start >= end }...)
     }
 

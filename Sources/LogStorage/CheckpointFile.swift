@@ -48,6 +48,9 @@ final class CheckpointFile<FS: FileSystem>: Sendable {
             let file = try fs.open(temporary, .createOrOpen)
             try file.truncate(to: .zero)
             try image.bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
+            #if MUTANTS
+                if Mutant.isActive("T-D3") { return try fs.rename(temporary, to: path) }
+            #endif
             try file.synchronize()
             try fs.rename(temporary, to: path)
             try fs.synchronizeDirectory(directory)

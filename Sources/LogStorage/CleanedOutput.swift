@@ -125,6 +125,9 @@ struct CleanedOutput<FS: FileSystem>: Sendable {
         try closeHole()
         try flush()
         try onDisk { () throws(DiskError) in
+            #if MUTANTS
+                if Mutant.isActive("T-D10") { return }
+            #endif
             try file.synchronize()
             try index.synchronize()
             try fs.synchronizeDirectory(directory)

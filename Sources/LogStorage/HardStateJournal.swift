@@ -125,6 +125,9 @@ public final class HardStateJournal<FS: FileSystem> {
     public func record(_ state: HardState, for group: PartitionID) {
         states[group] = state
         pending[group] = .some(state)
+        #if MUTANTS
+            if Mutant.isActive("T-V1") { pending[group] = .some(HardState(term: state.term)) }
+        #endif
     }
 
     /// Forgets a group that was deleted, durably with the next sync.

@@ -166,6 +166,9 @@ extension PartitionLog {
             hasFailed = true
             throw .disk(error)
         }
+        #if MUTANTS
+            if Mutant.isActive("T-D4") { throw .disk(error) }
+        #endif
         try orFail { () throws(DiskError) in try segment.file().truncate(to: ByteCount(segment.size)) }
         segment.needsSync = true
         cutNeedsSync = true

@@ -26,6 +26,9 @@ extension PartitionLog {
         removeDeletedFiles(among: names, in: directory, fs: fs)
         let files = names.compactMap { Segment<FS>.name(ofFile: $0) }.sorted()
         guard let checkpoint = try CheckpointFile.read(in: directory, fs: fs) else {
+            #if MUTANTS
+                if Mutant.isActive("T-S4") { return try begin(at: .origin, in: directory, fs: fs, limits: limits) }
+            #endif
             // The checkpoint is durable before the first segment is made.
             guard files.isEmpty else {
                 throw .corrupt(.init(file: directory + "/checkpoint", position: .zero, detail: "it is gone"))
@@ -205,6 +208,9 @@ extension PartitionLog {
 
     /// Looks at every byte of a promised part of which something is wrong.
     private func findDamage(in segment: Segment<FS>) throws(LogError) {
+        #if MUTANTS
+            if Mutant.isActive("T-D13") { return }
+        #endif
         let plan = SegmentPlan(
             name: segment.name, path: segment.path, size: segment.size, end: segment.end,
             map: LogMap(terms: terms, markers: markers))

@@ -19,6 +19,9 @@ extension PartitionLog {
             sizes.append((segment.base, segment.size))
             segment.needsSync = false
         }
+        #if MUTANTS
+            if Mutant.isActive("T-D2") { directoryNeedsSync = false }
+        #endif
         if directoryNeedsSync {
             ticket.directory = directory
             directoryNeedsSync = false
@@ -53,6 +56,9 @@ extension PartitionLog {
             preconditionFailure("a sync is completed once, by the log that began it")
         }
         syncUnderWay = nil
+        #if MUTANTS
+            if Mutant.isActive("T-D1"), case .failure = result { return durable }
+        #endif
         if case .failure(let error) = result {
             hasFailed = true
             throw .disk(error)
@@ -88,6 +94,9 @@ extension PartitionLog {
     /// Writes and synchronizes everything, and marks the log as properly closed: the next opening scans nothing.
     /// Blocks. The log is of no more use afterwards.
     public func close() throws(LogError) {
+        #if MUTANTS
+            if Mutant.isActive("T-D5") { return try writeCheckpoint(isClean: true) }
+        #endif
         try checkUsable()
         try writeOut()
         try synchronizeNow()

@@ -60,6 +60,9 @@ extension PartitionLog {
         durable = min(durable, place.index)
         cutNeedsSync = true
         cuts += 1
+        #if MUTANTS
+            if Mutant.isActive("T-C6") { cutNeedsSync = false }
+        #endif
         try segment.cut(at: place.position, end: place.index)
     }
 
@@ -110,6 +113,9 @@ extension PartitionLog {
         start = anchor
         end = anchor.position.end
         endOffset = anchor.offset
+        #if MUTANTS
+            if Mutant.isActive("T-S3") { endOffset = Offset(anchor.offset.rawValue + 1) }
+        #endif
         durable = end
         written = end
         terms = TermTable()

@@ -34,6 +34,9 @@ public struct LeaderTable: Hashable, Sendable {
     /// Within a term, a leader replaces nobody and never another one: there is at most one leader a term.
     @discardableResult
     public mutating func learn(_ partition: PartitionID, term: Term, leader: NodeID?) -> Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-R7") { rows[partition] = nil }
+        #endif
         if let known = rows[partition] {
             guard term > known.term || (term == known.term && known.leader == nil && leader != nil) else {
                 return false

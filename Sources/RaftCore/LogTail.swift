@@ -20,6 +20,9 @@ struct LogTail: Sendable {
         terms = view.terms
         members = MembersHistory(base: view.membersAtStart ?? founders)
         for entry in view.changes { members.append(entry) }
+        #if MUTANTS
+            if Mutant.isActive("T-M10") { members = MembersHistory(base: founders) }
+        #endif
         members.truncate(to: end)
         members.dropPrefix(before: start.position.end)
         precondition(start.position.end <= end, "a log ends before it begins")
@@ -43,7 +46,13 @@ struct LogTail: Sendable {
     /// The term of the entry that ends at `index`; `nil` where the log does not know it, which is not "term 0"
     /// (etcd-raft 76f1249).
     func term(endingAt index: LogIndex) -> Term? {
+        #if MUTANTS
+            if Mutant.isActive("T-S14"), index == start.position.end { return .zero }
+        #endif
         if index == start.position.end { return start.position.term }
+        #if MUTANTS
+            if Mutant.isActive("T-L6"), index < start.position.end { return .zero }
+        #endif
         guard index > start.position.end, index <= end else { return nil }
         return terms.term(at: LogIndex(index.rawValue - 1))
     }
@@ -76,6 +85,10 @@ struct LogTail: Sendable {
     /// Drops entries from `newEnd` on. The durable end falls with them before anything is answered (ra 39490978).
     mutating func truncate(to newEnd: LogIndex) {
         precondition(newEnd >= start.position.end, "a log cannot end before it begins")
+        #if MUTANTS
+            let before = durable
+            defer { if Mutant.isActive("T-C5") { durable = before } }
+        #endif
         terms.truncate(to: newEnd)
         members.truncate(to: newEnd)
         end = min(end, newEnd)

@@ -105,6 +105,10 @@ struct Progress: Sendable {
 
     /// Notes that the peer's disk holds everything below `index`. Late and repeated answers change nothing.
     mutating func matched(_ index: LogIndex) {
+        #if MUTANTS
+            let leaked = inflightBytes
+            defer { if Mutant.isActive("T-L15") { inflightBytes = leaked } }
+        #endif
         guard index > match else { return }
         match = index
         next = max(next, index)
@@ -135,6 +139,9 @@ struct Progress: Sendable {
     /// holds less than it once did has restarted, and has lost what was not durable yet.
     mutating func noticesLoss(held reported: LogIndex, sequence: UInt64, now: Moment, patience: UInt64) -> Bool {
         if sequence > heldSequence {
+            #if MUTANTS
+                if Mutant.isActive("T-L16") { heldSequence = 0 }
+            #endif
             let hasForgotten = heldSequence > 0 && reported < held && state == .replicating
             heldSequence = sequence
             if hasForgotten { return true }

@@ -14,7 +14,12 @@ public struct Quorum: Hashable, Sendable {
     /// How many of the voters any decision needs: more than half. A group without voters decides nothing.
     public var majority: Int { voters / 2 + 1 }
 
-    public func isReached(by count: Int) -> Bool { count >= majority }
+    public func isReached(by count: Int) -> Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-V16"), voters == 0 { return true }
+        #endif
+        return count >= majority
+    }
 
     /// Whether so many have refused that no majority can come together any more.
     public func isOutOfReach(refusals: Int) -> Bool { voters - refusals < majority }
@@ -36,6 +41,9 @@ public struct Quorum: Hashable, Sendable {
             }
             reached[hole] = value
         }
+        #if MUTANTS
+            if Mutant.isActive("T-C9") { return reached[(voters - 1) / 2] }
+        #endif
         return reached[majority - 1]
     }
 }

@@ -61,7 +61,10 @@ public struct RaftMembers: Sendable {
     ///
     /// It is not a matter of how many there are in all (redpanda bca6f1db00).
     public func isQuorum(_ nodes: [NodeID]) -> Bool {
-        Quorum(of: voters.count).isReached(by: Self.count(of: nodes, in: voters))
+        #if MUTANTS
+            if Mutant.isActive("T-V18") { return 2 * Self.count(of: nodes, in: electors) > electors.count }
+        #endif
+        return Quorum(of: voters.count).isReached(by: Self.count(of: nodes, in: voters))
             && (outgoing.isEmpty || Quorum(of: outgoing.count).isReached(by: Self.count(of: nodes, in: outgoing)))
     }
 
@@ -138,12 +141,18 @@ struct MembersHistory: Sendable {
     }
 
     mutating func truncate(to end: LogIndex) {
+        #if MUTANTS
+            if Mutant.isActive("T-M1") { return }
+        #endif
         while let last = entries.last, last.slot >= end { entries.removeLast() }
     }
 
     mutating func dropPrefix(before start: LogIndex) {
         let count = entries.firstIndex { $0.slot >= start } ?? entries.count
         guard count > 0 else { return }
+        #if MUTANTS
+            if Mutant.isActive("T-M9") { return entries.removeSubrange(..<count) }
+        #endif
         base = entries[count - 1].members
         entries.removeSubrange(..<count)
     }

@@ -102,6 +102,9 @@ extension RaftNode {
     private mutating func becomeCandidate(isTransfer: Bool, into output: inout Output) {
         guard term.rawValue < .max else { return }
         let hadLeader = leader != nil
+        #if MUTANTS
+            if Mutant.isActive("T-V17"), hardState.vote == id { hardState.term = Term(term.rawValue - 1) }
+        #endif
         enter(term.next)
         role = .candidate
         hardState.vote = id
@@ -121,6 +124,10 @@ extension RaftNode {
     /// Takes up a higher term, in which nothing is promised and nobody leads yet.
     private mutating func enter(_ newTerm: Term) {
         precondition(newTerm > term, "a term is entered once")
+        #if MUTANTS
+            let known = leader
+            defer { if Mutant.isActive("T-V20") { leader = known } }
+        #endif
         hardState = HardState(term: newTerm)
         leader = nil
         leaderHeardAt = nil
@@ -147,6 +154,9 @@ extension RaftNode {
     /// Gives up leadership within the term. The vote stays (nats bf8ebe7dd).
     mutating func stepDown(into output: inout Output) {
         precondition(role == .leader, "only a leader can step down")
+        #if MUTANTS
+            if Mutant.isActive("T-V3") { hardState.vote = nil }
+        #endif
         leader = nil
         leaderHeardAt = nil
         verified = commit
@@ -190,6 +200,9 @@ extension RaftNode {
     ///
     /// Whoever hears a leader refuses, unless both sides have lost their connection to it.
     func answer(_ question: PreVote, from sender: NodeID, into output: inout Output) {
+        #if MUTANTS
+            if Mutant.isActive("T-V5"), question.last.end < log.end || question.last.term < log.last.term { return }
+        #endif
         let isLeaderless = role != .leader && (!leaseIsLive || (leaderLost && question.leaderLost))
         let granted = question.term > term && isLeaderless && question.last >= log.last
         output.send.append(
@@ -200,28 +213,47 @@ extension RaftNode {
     mutating func preVoteReplied(
         term theirs: Term, granted isGrant: Bool, round: UInt32, from sender: NodeID, into output: inout Output
     ) {
+        #if MUTANTS
+            if Mutant.isActive("T-V9"), theirs > term { return }
+        #endif
         if theirs > term {
             becomeFollower(in: theirs, into: &output)
             electionDeadline = min(electionDeadline, now.advanced(byNanoseconds: hastyDelay()))
             return
         }
+        #if MUTANTS
+            let round = Mutant.isActive("T-V10") ? self.round : round
+        #endif
         guard role == .preCandidate, round == self.round, members.isElector(sender) else { return }
         note(isGrant, of: sender)
         if members.isQuorum(granted) { becomeCandidate(isTransfer: false, into: &output) }
     }
 
     mutating func answer(_ vote: Vote, from sender: NodeID, into output: inout Output) {
+        #if MUTANTS
+            if Mutant.isActive("T-V12"), !members.isElector(id) { return }
+        #endif
         let isFree = hardState.vote == nil || hardState.vote == sender
         // A leader is known: the vote of this term is over, even if ours was not needed.
         let granted = isFree && leader == nil && vote.last >= log.last
         if granted {
             hardState.vote = sender
+            #if MUTANTS
+                let stood = role
+                defer { if Mutant.isActive("T-V7") { role = stood } }
+            #endif
             // Whoever has just voted waits for what comes of it (redpanda cda30d85af).
             leaveOffice()
             attempts = 0
             electionDeadline = now.advanced(byNanoseconds: patientDelay())
         }
+        #if MUTANTS
+            if Mutant.isActive("T-V11") { electionDeadline = now.advanced(byNanoseconds: patientDelay()) }
+        #endif
         let reply = Message.voteReply(term: term, granted: granted)
+        #if MUTANTS
+            if Mutant.isActive("T-V2") { output.send.append(Envelope(to: sender, message: reply)) }
+        #endif
         output.sendOncePersisted.append(Envelope(to: sender, message: reply))
     }
 

@@ -7,7 +7,12 @@ extension RaftNode {
     /// What we may promise to this term's leader: durable, and checked against its log (redpanda d0e45c0baf).
     ///
     /// Nothing while our term itself is not on disk: after a crash we might help a leader of the past.
-    var matched: LogIndex { min(log.durable, verified) }
+    var matched: LogIndex {
+        #if MUTANTS
+            if Mutant.isActive("T-C4") { return log.durable }
+        #endif
+        return min(log.durable, verified)
+    }
 
     mutating func acknowledge(into output: inout Output) {
         guard let leader, leader != id, installing == nil else { return }
@@ -22,6 +27,9 @@ extension RaftNode {
         guard isWellFormed(append), changes.allSatisfy({ $0.slot >= append.prev.end && $0.end <= append.end }),
             follow(sender, into: &output), installing == nil
         else { return }
+        #if MUTANTS
+            if Mutant.isActive("T-L3") { commit = max(commit, min(append.commit, log.end)) }
+        #endif
         guard holds(append.prev, into: &output) else {
             guard fault == nil else { return }
             let known = log.position(at: commit) ?? log.start.position
@@ -62,13 +70,29 @@ extension RaftNode {
 
     /// Stores what is new of an append whose `prev` we hold. What agrees already is left alone (openraft 9540c904).
     private mutating func take(_ append: Append, changes: [MembersEntry], into output: inout Output) {
+        #if MUTANTS
+            let start = log.start.position.end
+            if Mutant.isActive("T-L7"), append.prev.end < start { output.truncate = start }
+        #endif
         let before = log.members.latestEnd
+        #if MUTANTS
+            if Mutant.isActive("T-L1"), append.end >= verified, append.end < log.end {
+                log.truncate(to: append.end)
+                output.truncate = append.end
+            }
+        #endif
         if let conflict = firstConflict(with: append) {
+            #if MUTANTS
+                if Mutant.isActive("T-L2"), conflict < commit { return output.truncate = conflict }
+            #endif
             guard conflict >= commit, conflict >= verified else {
                 fail("the leader's log differs from ours at \(conflict), below \(max(commit, verified))", into: &output)
                 return
             }
             log.truncate(to: conflict)
+            #if MUTANTS
+                if Mutant.isActive("T-V4") { hardState = HardState(term: log.last.term) }
+            #endif
             output.truncate = conflict
         }
         if append.end > log.end {
@@ -98,6 +122,12 @@ extension RaftNode {
 
     mutating func received(_ beat: Heartbeat, from sender: NodeID, into output: inout Output) {
         guard follow(sender, into: &output) else { return }
+        #if MUTANTS
+            if Mutant.isActive("T-C12"), installing == nil { commit = min(beat.commit, verified) }
+        #endif
+        #if MUTANTS
+            if Mutant.isActive("T-L13"), installing == nil { verified = max(verified, min(beat.commit, log.end)) }
+        #endif
         if installing == nil { commit = max(commit, min(beat.commit, verified)) }
         let promised = persisted.term == term && installing == nil ? matched : .zero
         let reply = HeartbeatReply(
@@ -109,8 +139,20 @@ extension RaftNode {
     // MARK: - Snapshots
 
     mutating func received(_ snapshot: Snapshot, from sender: NodeID, into output: inout Output) {
+        #if MUTANTS
+            if Mutant.isActive("T-M6"), members.isElector(id), !snapshot.members.isElector(id) { return }
+        #endif
         let position = snapshot.anchor.position
+        #if MUTANTS
+            if Mutant.isActive("T-S12") { installing = nil }
+        #endif
         guard position.term <= term, follow(sender, into: &output), installing == nil else { return }
+        #if MUTANTS
+            if Mutant.isActive("T-S1") {
+                installing = snapshot
+                return output.installSnapshot = snapshot
+            }
+        #endif
         // An older snapshot never replaces newer state (redpanda 9c024b2e3f).
         if position.end > commit {
             guard log.term(endingAt: position.end) == position.term else {

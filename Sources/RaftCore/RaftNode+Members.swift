@@ -21,7 +21,11 @@ extension RaftNode {
     /// an entry of the own term. Without the latter two leaders could come to decide by majorities that do not meet
     /// (the dissertation's erratum on single-server changes).
     public var acceptsMembers: Bool {
-        acceptsProposals && hasCommittedInTerm && membersAreCommitted && !members.isJoint && pendingMembers == nil
+        #if MUTANTS
+            if Mutant.isActive("T-M2") { return acceptsProposals && !members.isJoint && pendingMembers == nil }
+        #endif
+        return acceptsProposals && hasCommittedInTerm && membersAreCommitted && !members.isJoint
+            && pendingMembers == nil
     }
 
     /// Whether this member may stand for election.
@@ -29,6 +33,9 @@ extension RaftNode {
     /// Also one whom the newest configuration leaves out, until that is known to be committed: it may be the only one
     /// who holds the entry, and then nobody else can win (dissertation §4.2.2).
     var mayStand: Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-V13") { return true }
+        #endif
         guard members.isElector(id) || (!membersAreCommitted && log.members.previous.isElector(id)) else {
             return false
         }
@@ -39,7 +46,10 @@ extension RaftNode {
     /// Whether a member whose log was lost may vote: of two voters the other one has everything ever committed. That
     /// there are two must be known from elsewhere, since the log that would say so is lost.
     var votesWhileRebuilding: Bool {
-        knowsMembers && !members.isJoint && members.voters.count == 2 && members.isElector(id)
+        #if MUTANTS
+            if Mutant.isActive("T-M13") { return true }
+        #endif
+        return knowsMembers && !members.isJoint && members.voters.count == 2 && members.isElector(id)
     }
 
     // MARK: - Asking for a change
@@ -62,6 +72,9 @@ extension RaftNode {
     /// Whether a learner may be given a vote: it is sent the log, and its word counts (redpanda 876fe9e265). Were it
     /// still being rebuilt, it could not vote for whoever comes to lead next.
     private func isReady(_ learner: NodeID) -> Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-M7") { return true }
+        #endif
         guard members.learners.contains(learner), let place = place(of: learner) else { return learner == id }
         return peers[place].state == .replicating && peers[place].memory == .sound
     }
@@ -72,6 +85,9 @@ extension RaftNode {
         pendingMembers = nil
         log.note(MembersEntry(slot: log.end.advanced(by: -1), members: changed))
         takeUpMembers()
+        #if MUTANTS
+            if Mutant.isActive("T-C11") { return }
+        #endif
         // Fewer may be needed now than before (etcd-raft 2902537).
         advanceCommit(into: &output)
     }

@@ -8,8 +8,16 @@ extension RaftNode {
     mutating func leaderTick(into output: inout Output) {
         abandonLateTransfer(into: &output)
         guard role == .leader, now >= heartbeatDeadline else { return }
+        #if MUTANTS
+            let asked = pendingMembers
+            defer { if Mutant.isActive("T-M5"), role == .leader { pendingMembers = asked } }
+        #endif
         // What was asked for and is not there was refused (etcd-raft bd3c759).
         pendingMembers = nil
+        #if MUTANTS
+            defer { if Mutant.isActive("T-V15") { scheduleHeartbeat() } }
+            if Mutant.isActive("T-V15") { return sendHeartbeats(into: &output) }
+        #endif
         let span = timing.electionTimeout
         guard isQuorum(where: { now.nanoseconds(since: $0.lastHeard) < span }) else {
             stepDown(into: &output)
@@ -35,12 +43,23 @@ extension RaftNode {
         let sequence = nextSequence()
         for peer in peers {
             let beat = Heartbeat(
-                term: term, commit: min(commit, peer.match), sequence: sequence, isComplete: isComplete(peer))
+                term: term, commit: commitToTell(peer), sequence: sequence, isComplete: isComplete(peer))
             output.send.append(Envelope(to: peer.peer, message: .heartbeat(beat)))
         }
     }
 
+    /// A false alarm would be raised by more than the peer is known to hold (openraft 2bdfae5d).
+    private func commitToTell(_ peer: Progress) -> LogIndex {
+        #if MUTANTS
+            if Mutant.isActive("T-L12") { return commit }
+        #endif
+        return min(commit, peer.match)
+    }
+
     mutating func proposed(end: LogIndex, members changed: RaftMembers?, into output: inout Output) {
+        #if MUTANTS
+            if Mutant.isActive("T-L19"), role != .leader, end > log.end { log.append(log.last.term, through: end) }
+        #endif
         guard role == .leader, end > log.end else { return }
         log.append(term, through: end)
         verified = end
@@ -50,6 +69,9 @@ extension RaftNode {
 
     mutating func becameDurable(through index: LogIndex, into output: inout Output) {
         log.becameDurable(through: index)
+        #if MUTANTS
+            if Mutant.isActive("T-C13"), role != .leader { return }
+        #endif
         if role == .leader {
             advanceCommit(into: &output)
         } else if matched > acknowledged {
@@ -62,6 +84,9 @@ extension RaftNode {
     mutating func advanceCommit(into output: inout Output) {
         precondition(role == .leader, "only a leader commits by counting")
         let majority = min(matchOfQuorum(), log.end)
+        #if MUTANTS
+            if Mutant.isActive("T-C1"), majority > commit { commit = majority }
+        #endif
         guard majority > commit, majority > termStart else { return }
         commit = majority
         if eagerCommit { sendHeartbeats(into: &output) }
@@ -70,7 +95,18 @@ extension RaftNode {
     private mutating func matchOfQuorum() -> LogIndex {
         reached.removeAll(keepingCapacity: true)
         if members.voters.contains(id) { reached.append(log.durable) }
+        #if MUTANTS
+            if Mutant.isActive("T-C3"), !reached.isEmpty { reached[0] = log.end }
+        #endif
         for peer in peers where peer.isVoter { reached.append(peer.isTrusted ? peer.match : .zero) }
+        #if MUTANTS
+            if Mutant.isActive("T-C10"), let most = reached.max() {
+                reached = reached.map { $0 == .zero ? most : $0 }
+            }
+        #endif
+        #if MUTANTS
+            if Mutant.isActive("T-M3"), !members.isElector(id) { reached[reached.count - 1] = log.durable }
+        #endif
         let incoming = Quorum(of: members.voters.count).commit(&reached)
         guard members.isJoint else { return incoming }
         reached.removeAll(keepingCapacity: true)
@@ -84,6 +120,11 @@ extension RaftNode {
     mutating func received(_ reply: AppendReply, from sender: NodeID, into output: inout Output) {
         guard role == .leader, let place = place(of: sender) else { return }
         peers[place].lastHeard = now
+        #if MUTANTS
+            if Mutant.isActive("T-L10"), case .rejected(let prev, _) = reply.outcome {
+                peerMatched(prev.end, at: place, into: &output)
+            }
+        #endif
         judgeMemory(isRebuilding: reply.isRebuilding, at: place)
         switch reply.outcome {
         case .matched(let index): peerMatched(index, at: place, into: &output)
@@ -93,6 +134,9 @@ extension RaftNode {
     }
 
     private mutating func peerMatched(_ index: LogIndex, at place: Int, into output: inout Output) {
+        #if MUTANTS
+            if Mutant.isActive("T-S11"), case .snapshot = peers[place].state, index != log.start.position.end { return }
+        #endif
         // Nobody can hold more of our log than there is.
         guard index <= log.end else { return }
         switch peers[place].state {
@@ -102,6 +146,9 @@ extension RaftNode {
         case .snapshot:
             if index >= log.start.position.end { peers[place].replicate(from: index, now: now) }
         }
+        #if MUTANTS
+            if Mutant.isActive("T-L14") { peers[place].match = index }
+        #endif
         guard index > peers[place].match else { return }
         peers[place].matched(index)
         if peers[place].isVoter || peers[place].isOutgoing { advanceCommit(into: &output) }
@@ -119,6 +166,10 @@ extension RaftNode {
         case .snapshot:
             return
         }
+        #if MUTANTS
+            let earlier = log.position(at: prev.end.advanced(by: -1))
+            if Mutant.isActive("T-L8"), earlier != nil { return probe(at: place, earlier) }
+        #endif
         probe(at: place, log.nextQuestion(after: hint))
     }
 
@@ -131,6 +182,9 @@ extension RaftNode {
         guard role == .leader, let place = place(of: sender) else { return }
         peers[place].lastHeard = max(peers[place].lastHeard, min(now, Moment(nanoseconds: reply.sequence)))
         judgeMemory(isRebuilding: reply.isRebuilding, at: place)
+        #if MUTANTS
+            if Mutant.isActive("T-R5") { answered(lastSequence, at: place, into: &output) }
+        #endif
         if reply.sequence <= lastSequence { answered(reply.sequence, at: place, into: &output) }
         guard reply.held <= log.end else { return }
         peerMatched(reply.matched, at: place, into: &output)
@@ -197,6 +251,9 @@ extension RaftNode {
         guard fault == nil, role == .leader, let place = place(of: peer), wantsToSend(to: peers[place]) else {
             return nil
         }
+        #if MUTANTS
+            if Mutant.isActive("T-L17"), case .snapshot = peers[place].state { return nil }
+        #endif
         switch peers[place].state {
         case .snapshot: return plan(.snapshot, from: log.start.position)
         case .probing(let prev, _):

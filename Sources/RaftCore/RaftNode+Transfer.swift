@@ -13,6 +13,9 @@ extension RaftNode {
         // lives needs a few milliseconds.
         transfer = Transfer(target: target, deadline: now.advanced(byNanoseconds: timing.electionTimeout / 4))
         output.wantsAppend = true
+        #if MUTANTS
+            if Mutant.isActive("T-R6") { output.send.append(Envelope(to: target, message: .timeoutNow(term: term))) }
+        #endif
         askTargetIfReady(into: &output)
     }
 

@@ -120,6 +120,9 @@ public struct RaftNode: Sendable {
         self.members = log.members.latest.preferring(members.preferred)
         membersEnd = log.members.latestEnd
         self.commit = max(commit, view.start.position.end)
+        #if MUTANTS
+            if Mutant.isActive("T-C16") { self.commit = log.end }
+        #endif
         verified = self.commit
         acknowledged = .zero
         termStart = log.end
@@ -127,6 +130,9 @@ public struct RaftNode: Sendable {
         // Entries may have reached the disk before the hard state that goes with them: nothing was promised in that
         // term yet, so it may be taken up with a free vote (PySyncObj PR 202).
         if log.last.term > restoring.term { hardState = HardState(term: log.last.term) }
+        #if MUTANTS
+            if Mutant.isActive("T-V19") { hardState = HardState() }
+        #endif
         requested = restoring
         persisted = restoring
         self.now = now
@@ -150,7 +156,12 @@ public struct RaftNode: Sendable {
 
     /// Leader: an entry of its own term is committed. Only then may a high watermark be shown (dissertation §6.4):
     /// what an earlier leader has shown may lie beyond the commit index known before.
-    public var hasCommittedInTerm: Bool { role == .leader && commit > termStart }
+    public var hasCommittedInTerm: Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-C2") { return role == .leader && commit >= termStart }
+        #endif
+        return role == .leader && commit > termStart
+    }
     /// Leader, and not about to hand over: during a transfer new proposals would keep the target from catching up.
     public var acceptsProposals: Bool { role == .leader && transfer == nil && fault == nil }
     public var transferTarget: NodeID? { transfer?.target }
@@ -159,6 +170,9 @@ public struct RaftNode: Sendable {
     public var deadline: Moment {
         if fault != nil { return .never }
         if role == .leader { return min(heartbeatDeadline, transfer?.deadline ?? .never) }
+        #if MUTANTS
+            if Mutant.isActive("T-V14") { return electionDeadline }
+        #endif
         return mayStand && installing == nil ? electionDeadline : .never
     }
 
@@ -213,6 +227,9 @@ public struct RaftNode: Sendable {
         _ message: Message, from sender: NodeID, changes: [MembersEntry], into output: inout Output
     ) {
         // A term that far ahead is no election but damage, or malice (reliability.md H28).
+        #if MUTANTS
+            if Mutant.isActive("T-V8"), case .preVote = message { heardLeader() }
+        #endif
         guard sender != id, message.term.rawValue - term.rawValue <= 1_000_000 else { return }
         switch message {
         case .preVote where isRebuilding && !votesWhileRebuilding, .vote where isRebuilding && !votesWhileRebuilding:
@@ -225,7 +242,17 @@ public struct RaftNode: Sendable {
             // Whoever hears a leader does not help to unseat it (dissertation §4.2.3).
             break
         default:
+            #if MUTANTS
+                if Mutant.isActive("T-V6"), case .voteReply(_, let isGrant) = message {
+                    return voteReplied(granted: isGrant, from: sender, into: &output)
+                }
+            #endif
             if message.term > term { becomeFollower(in: message.term, into: &output) }
+            #if MUTANTS
+                if Mutant.isActive("T-C8"), case .appendReply(let reply) = message {
+                    return received(reply, from: sender, into: &output)
+                }
+            #endif
             if message.term < term {
                 answerStale(message, from: sender, into: &output)
             } else {

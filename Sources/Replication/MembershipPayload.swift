@@ -14,6 +14,9 @@ public enum MembershipPayload {
     private static let maximumCount: UInt16 = 1024
 
     public static func encode(_ members: RaftMembers) -> ByteBuffer {
+        #if MUTANTS
+            let members = Mutant.isActive("T-M4") ? members.left : members
+        #endif
         var bytes = ByteBuffer()
         bytes.writeInteger(version)
         for nodes in [members.voters, members.outgoing, members.learners] {

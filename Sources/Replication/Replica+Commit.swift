@@ -50,6 +50,9 @@ extension Replica {
     public func unwatch(_ watcher: CommitWatcher) { watchers.removeAll { $0 === watcher } }
 
     func notifyWatchers() {
+        #if MUTANTS
+            if Mutant.isActive("T-R8"), !isLeader { return }
+        #endif
         guard !watchers.isEmpty else { return }
         for watcher in watchers { watcher.changed() }
     }

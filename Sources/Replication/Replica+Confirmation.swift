@@ -25,6 +25,9 @@ extension Replica {
     ///   confirmed that nobody else led when this was called, and an entry of the own term is committed; false when
     ///   leadership is lost or about to be handed over, or no quorum answers within an election timeout.
     public func confirmLeadership(_ completion: @escaping (Bool) -> Void) {
+        #if MUTANTS
+            if Mutant.isActive("T-R3"), raft.transferTarget != nil { return }
+        #endif
         guard isLeader, raft.acceptsProposals, !shard.isClosed else { return completion(false) }
         if raft.members.electors == [shard.settings.node], raft.hasCommittedInTerm { return completion(true) }
         let deadline = shard.environment.now.advanced(byNanoseconds: shard.settings.timing.electionTimeout)
@@ -43,8 +46,16 @@ extension Replica {
         answerConfirmations()
     }
 
+    /// What earlier leaders have committed is known once an entry of the own term is (dissertation §6.4).
+    private var knowsAllCommits: Bool {
+        #if MUTANTS
+            if Mutant.isActive("T-R1") { return true }
+        #endif
+        return raft.hasCommittedInTerm
+    }
+
     func answerConfirmations() {
-        guard !waitingConfirmations.isEmpty, raft.hasCommittedInTerm else { return }
+        guard !waitingConfirmations.isEmpty, knowsAllCommits else { return }
         let confirmed = raft.confirmedSequence
         let count = waitingConfirmations.prefix { $0.sequence.map { $0 <= confirmed } ?? false }.count
         guard count > 0 else { return }

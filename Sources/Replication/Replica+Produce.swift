@@ -131,6 +131,12 @@ extension Replica {
     /// was written here.
     func answerCommittedProduces() {
         for waiting in waitingProduces.take(committed: raft.commit) {
+            #if MUTANTS
+                if Mutant.isActive("T-C7") {
+                    waiting.completion(waiting.stored)
+                    continue
+                }
+            #endif
             if raft.isLeader {
                 waiting.completion(waiting.stored)
                 continue
@@ -158,6 +164,9 @@ extension Replica {
 
     /// The log was cut at `end`: what lay behind is certain never to be read.
     func failProduces(cutAt end: LogIndex) {
+        #if MUTANTS
+            if Mutant.isActive("T-C7") { return }
+        #endif
         for waiting in waitingProduces.take(cutAt: end) { waiting.completion(.failed(.notLeader)) }
     }
 

@@ -104,6 +104,9 @@ public final class Replica<Environment: ShardEnvironment> {
     /// beyond the commit index known here (raft dissertation §6.4).
     public var highWatermark: Offset? {
         guard isLeader, raft.hasCommittedInTerm else { return nil }
+        #if MUTANTS
+            if Mutant.isActive("T-C14") { return log.endOffset }
+        #endif
         return log.offset(at: raft.commit)
     }
 

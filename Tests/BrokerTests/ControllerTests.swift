@@ -222,6 +222,7 @@ func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> 
     }
 
     /// And nothing that no snapshot holds (T-K21, redpanda 70541dfd0f).
+    /// T-S6 (hraft 854cbcb).
     @Test func aSnapshotLetsTheLogBeforeItGo() throws {
         let directory: String
         do {

@@ -165,6 +165,7 @@ import Testing
         #expect(waiting.isAnswered)
     }
 
+    /// T-K26 (KAFKA c6d2778a8d1).
     // KIP-320: what the reader has read before parts from this log.
     @Test func aReaderWhosePastIsOfAnotherEpochIsToldWhereItParts() throws {
         let node = try node(with: [["a", "b"]])
@@ -188,6 +189,7 @@ import Testing
         #expect(try ask(1, from: -1).error == .offsetOutOfRange)
     }
 
+    /// T-K22 (redpanda bd73f10597).
     // T-K22: an offset that is not committed yet is no reason to begin anew.
     @Test func anOffsetBetweenHighWatermarkAndEndIsInRange() throws {
         let node = try node(with: [["a"]])

@@ -126,6 +126,7 @@ import Testing
 
     /// What was last in the log has been cleaned away, so that its last record lies before its end (T-K24, KAFKA-9065:
     /// the loading never came to an end).
+    /// T-S7 (redpanda bb3b63eed8).
     @Test func aCoordinatorIsLoadedFromALogWhoseTailWasCleanedAway() throws {
         let node = try OneNode(cleaner: CleanerSettings(interval: 100_000_000, keySeed: (1, 2)))
         try node.topic("events", partitions: 2)

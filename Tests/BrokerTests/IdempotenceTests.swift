@@ -89,6 +89,7 @@ private func batch(
         #expect(try produce(node, sequence: 0)?.baseOffset == 0)
     }
 
+    /// T-C15 (redpanda def3776cdd).
     @Test func aGapIsOutOfOrderSequenceNumber() throws {
         let node = try started()
         _ = try produce(node, sequence: 0)

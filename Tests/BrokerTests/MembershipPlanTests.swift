@@ -109,6 +109,7 @@ import Testing
 
     // MARK: - Payloads
 
+    /// T-M4 (etcd-raft e515a67).
     @Test func payloadsComeBackAsTheyWere() {
         for voters in Self.sets {
             for others in Self.sets {

@@ -99,6 +99,7 @@ import Testing
         }
     }
 
+    /// T-S5 (nats 7dca50c94).
     @Test func whatACrashLeavesIsIgnoredAndCleaned() throws {
         try withFile { file, path in
             let sound = MetadataSnapshot(state: Self.state(), nextOffset: Offset(1)).encoded()
@@ -114,6 +115,7 @@ import Testing
 
     // MARK: - The controller
 
+    /// T-S8 (redpanda c9c675eb15).
     @Test func anOlderSnapshotChangesNothing() throws {
         let one = try OneController()
         one.form()

@@ -170,6 +170,7 @@ import Testing
         #expect(asked.response?.topics[0].partitions[0].offset == 0)
     }
 
+    /// T-K23 (KAFKA 409fabc5610).
     @Test func offsetForLeaderEpochSaysWhereAnEpochEnds() throws {
         let node = try OneNode()
         try node.topic("events")

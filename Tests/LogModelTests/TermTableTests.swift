@@ -113,6 +113,7 @@ private struct SeededRandom: RandomNumberGenerator {
         #expect(TermTable(rows: [Self.row(1, 0), Self.row(2, 5), Self.row(3, 4)]) == nil)
     }
 
+    /// T-L9 (KAFKA-10706).
     @Test(arguments: [(0, 0), (1, 1), (41, 1), (42, 2), (97, 2), (98, 3), (1_000, 3)] as [(Int64, Int)])
     func truncationTakesTheRowsThatStartThereOrLater(end: Int64, left: Int) {
         var table = Self.three

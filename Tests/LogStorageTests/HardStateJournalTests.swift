@@ -26,6 +26,7 @@ struct HardStateJournalTests {
         try journal.completeSync(ticket, ticket.run())
     }
 
+    /// T-V1 (hraft 661).
     @Test(arguments: DiskKind.allCases)
     func whatWasRecordedLastIsKept(kind: DiskKind) throws {
         try withFiles(kind) { (files, directory) throws in

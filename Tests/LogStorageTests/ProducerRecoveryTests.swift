@@ -39,6 +39,7 @@ struct ProducerRecoveryTests {
         #expect(try openLog(files).producers == log.producers)
     }
 
+    /// T-K11 (KAFKA-9144).
     @Test func producersOutliveTheSegmentsThatHeldThem() throws {
         let files = try makeMachine()
         let log = try openLog(files, .small(segment: 1_000))

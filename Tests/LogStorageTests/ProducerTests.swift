@@ -134,6 +134,7 @@ struct ProducerRuleTests {
         #expect(try log.verdict(by: 5, epoch: 7, sequence: 0) == .inOrder)
     }
 
+    /// T-K12 (KAFKA-7692).
     @Test func sequencesWrapBehindInt32Max() throws {
         let log = try newLog()
         let last = Int32.max

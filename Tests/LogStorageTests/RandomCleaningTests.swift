@@ -18,6 +18,7 @@ struct RandomCleaningTests {
     }
 
     /// Every file operation of a cleaning and its swaps fails once, and then the machine dies in each way.
+    /// T-D10 (nats 7069ac3fa).
     @Test(arguments: [.open, .write, .synchronize, .rename, .truncate, .remove] as [DiskError.Operation])
     func aCrashAnywhereInACleaningLosesNothing(operation: DiskError.Operation) throws {
         var died = 0

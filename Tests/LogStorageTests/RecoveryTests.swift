@@ -13,6 +13,8 @@ import Testing
 struct RecoveryTests {
     private let first = "/data/p/00000000000000000000.log"
 
+    /// T-D3 (KAFKA-16541).
+    /// T-D5 (KAFKA-15375).
     @Test(arguments: DiskKind.allCases)
     func afterACleanCloseNothingIsScanned(kind: DiskKind) throws {
         try withFiles(kind) { (files, directory) throws in
@@ -80,6 +82,7 @@ struct RecoveryTests {
         #expect(log.recovery.scanned < bytes(1_000) && log.end == LogIndex(30), "\(log.recovery)")
     }
 
+    /// T-D6 (redpanda 056b711ae8).
     @Test func everyTornTailIsCutToTheEntryBeforeIt() throws {
         let files = try makeMachine()
         let log = try openLog(files, .small(segment: 1 << 20))
@@ -148,6 +151,7 @@ struct RecoveryTests {
         }
     }
 
+    /// T-D13 (tigerbeetle).
     @Test func damageBelowTheRecoveryPointIsAnErrorAndNeverCut() throws {
         let files = try makeMachine()
         var log = try openLog(files)
@@ -165,6 +169,8 @@ struct RecoveryTests {
         }
     }
 
+    /// T-S4 (KAFKA 8c8b5366a69).
+    /// T-D11 (ra f68c255a).
     @Test func promisedBytesThatAreGoneAreAnError() throws {
         func prepared() throws -> SimFileSystem {
             let files = try makeMachine()
@@ -202,6 +208,7 @@ struct RecoveryTests {
         #expect(try openLog(files).end == LogIndex(10))
     }
 
+    /// T-D15 (redpanda dcd6bd96b2).
     @Test func missingAndDamagedIndexesAreBuiltAnew() throws {
         let files = try makeMachine()
         let limits = LogLimits.small(segment: 20_000, index: 400)

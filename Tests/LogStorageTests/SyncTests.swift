@@ -11,6 +11,7 @@ import Testing
 struct SyncTests {
     private let path = "/data/p/00000000000000000000.log"
 
+    /// T-D1 (Rebello et al.).
     @Test func aFailedSyncEndsTheUseOfTheLogForGood() throws {
         let files = try makeMachine()
         let log = try openLog(files)
@@ -54,6 +55,7 @@ struct SyncTests {
         #expect(try files.list("/data/p").allSatisfy { $0 != "sync-failed" })
     }
 
+    /// T-D2 (KAFKA-3968).
     @Test func aNewSegmentsNameIsSynchronizedBeforeWhatItHoldsCounts() throws {
         let files = try makeMachine()
         let log = try openLog(files, .small(segment: 100))
@@ -66,6 +68,8 @@ struct SyncTests {
         #expect(throws: DiskError.self, "the second sync of the ticket is the directory's") { try ticket.run().get() }
     }
 
+    /// T-C6 (ra 324d9bc5).
+    /// T-L5 (redpanda a1097d435d).
     @Test func aTruncationKeepsAnEarlierSyncFromCountingWhatWasCut() throws {
         let files = try makeMachine()
         let log = try openLog(files)
@@ -133,6 +137,7 @@ struct SyncTests {
         }
     }
 
+    /// T-D4 (KAFKA-17181).
     @Test func aFullDiskLosesNothingAndIsTriedAgain() throws {
         let files = try makeMachine()
         let log = try openLog(files)

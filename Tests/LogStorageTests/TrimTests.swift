@@ -35,11 +35,17 @@ struct TrimTests {
         #expect(!log.settleTrims(below: log.end))
     }
 
+    /// T-D9 (redpanda f7afddb9e2).
     @Test func theStartNeverGoesBackOrBeyondTheEnd() throws {
         let log = try openLog(try makeMachine())
         try log.add(records: 10)
         try log.addTrim(to: 8)
         try log.addTrim(to: 5)
+        _ = log.settleTrims(below: log.end)
+        #expect(log.firstOffset == Offset(8) && log.lastTrim == Offset(8))
+        try log.addTrim(to: 6)
+        _ = log.settleTrims(below: log.end)
+        #expect(log.firstOffset == Offset(8) && log.lastTrim == Offset(8))
         try log.addTrim(to: 99)
         _ = log.settleTrims(below: log.end)
         #expect(log.firstOffset == Offset(10), "a start beyond the log is taken as its end")

@@ -218,6 +218,7 @@ import Testing
 @Suite struct LeaderTableTests {
     private let partition = PartitionID(topic: topicID(1), index: 0)
 
+    /// T-R7 (redpanda bea80d6637).
     @Test func theHighestTermWins() {
         var table = LeaderTable()
         #expect(table.learn(partition, term: Term(2), leader: NodeID(1)) == true)

@@ -48,7 +48,7 @@ import Testing
         #expect(bench.flights.count { if case .vote = $0.message { true } else { false } } == 2)
     }
 
-    /// T-V2, C10: a granted vote leaves only once it is on disk.
+    /// T-V2 (openraft ee460f37), C10: a granted vote leaves only once it is on disk.
     @Test func grantedVoteWaitsForTheDisk() {
         var bench = Bench(voters: 3)
         bench.step(0, .received(vote(1), from: NodeID(1)))
@@ -70,7 +70,7 @@ import Testing
         #expect(granted(bench.step(0, .received(vote(4), from: NodeID(1)))) == true)
     }
 
-    /// T-V3: stepping down within a term does not free its vote.
+    /// T-V3 (nats bf8ebe7dd): stepping down within a term does not free its vote.
     @Test func leaderThatStepsDownCannotVoteInThatTermAgain() {
         var bench = Bench(voters: 3)
         bench.elect(0)
@@ -82,7 +82,7 @@ import Testing
         #expect(bench[0].term == term)
     }
 
-    /// T-V5: by last term first, then by length.
+    /// T-V5 (openraft a48a3282): by last term first, then by length.
     @Test(arguments: [
         ([2], [1, 1, 1], false), ([1, 1, 1], [2], true), ([1, 1], [1], false), ([1], [1, 1], true), ([1], [1], true),
     ])
@@ -93,7 +93,7 @@ import Testing
         #expect(granted(bench.step(0, .received(vote(9, last: last), from: NodeID(1)))) == expected)
     }
 
-    /// T-V6: a reply of a higher term is no grant, whatever it says; nor is one of a lower term.
+    /// T-V6 (redpanda 5adeba30fa): a reply of a higher term is no grant, whatever it says; nor is one of a lower term.
     @Test func repliesOfOtherTermsAreNoVotes() {
         var bench = Bench(voters: 3, hardStates: [HardState(term: Term(4), vote: nil)])
         bench.pass(milliseconds: 100)
@@ -118,7 +118,7 @@ import Testing
         #expect(bench[0].role == .preCandidate)
     }
 
-    /// T-V7: whoever takes up a higher term, or votes, gives up its own candidacy.
+    /// T-V7 (redpanda 40add5d6ba): whoever takes up a higher term, or votes, gives up its own candidacy.
     @Test func preCandidateThatVotesWaitsForTheOutcome() {
         var bench = Bench(voters: 3, hardStates: [HardState(term: Term(3), vote: nil)])
         bench.pass(milliseconds: 100)
@@ -130,7 +130,7 @@ import Testing
         #expect(bench[0].term == Term(3))
     }
 
-    /// T-V8: asking changes nothing at the one who is asked.
+    /// T-V8 (redpanda 995c7750fd): asking changes nothing at the one who is asked.
     @Test func preVoteHasNoSideEffects() {
         var bench = Bench(voters: 3)
         let deadline = bench[0].deadline
@@ -143,7 +143,7 @@ import Testing
         #expect(granted(bench.step(0, .received(preVote(7), from: NodeID(2)))) == true)
     }
 
-    /// T-V9: a refusal teaches the higher term.
+    /// T-V9 (openraft d6a6d562): a refusal teaches the higher term.
     @Test func refusedPreCandidateLearnsTheHigherTerm() {
         var bench = Bench(voters: 3, hardStates: [HardState(term: Term(2)), HardState(term: Term(9))])
         bench.pass(milliseconds: 100)
@@ -152,7 +152,7 @@ import Testing
         #expect(bench[0].term >= Term(9))
     }
 
-    /// T-V10: answers to an older question count for nothing.
+    /// T-V10 (openraft 511f33c7): answers to an older question count for nothing.
     @Test func preVoteRepliesOfAnOlderRoundAreIgnored() {
         var bench = Bench(voters: 3)
         bench.pass(milliseconds: 100)
@@ -165,7 +165,7 @@ import Testing
         #expect(bench[0].role == .candidate)
     }
 
-    /// T-V11: refusing a vote leaves the timer alone, granting winds it up.
+    /// T-V11 (redpanda 0ef0f34779): refusing a vote leaves the timer alone, granting winds it up.
     @Test func onlyAGrantedVoteResetsTheTimer() {
         var bench = Bench(voters: 3, logs: [[1, 1]])
         let deadline = bench[0].deadline
@@ -176,7 +176,7 @@ import Testing
         #expect(bench[0].deadline >= bench.now.advanced(byNanoseconds: Bench.timing.electionTimeout))
     }
 
-    /// T-V12: a learner never stands and always votes when asked.
+    /// T-V12 (redpanda e1c89ecc35): a learner never stands and always votes when asked.
     @Test func learnerVotesButNeverStands() {
         var bench = Bench(voters: 2, learners: 1)
         bench.step(2, .tick)
@@ -208,7 +208,7 @@ import Testing
         #expect(bench[0].commit == LogIndex(4))
     }
 
-    /// T-V17: a leader that restarts does not go on leading its term.
+    /// T-V17 (KAFKA-10527): a leader that restarts does not go on leading its term.
     @Test func restartedLeaderTakesANewTerm() {
         var bench = Bench(voters: 3)
         bench.elect(0)
@@ -310,6 +310,7 @@ import Testing
     }
 
     /// Check-quorum: a leader that hears no majority for an election timeout steps down.
+    /// T-V15 (KAFKA-15489).
     @Test func leaderWithoutAMajorityStepsDown() {
         var bench = Bench(voters: 3)
         bench.elect(0)

@@ -19,6 +19,7 @@ import Testing
         #expect(zip(sent, sent.dropFirst()).allSatisfy { $0.end == $1.prev.end })
     }
 
+    /// T-L15 (etcd-raft e419ba5).
     @Test func fullWindowHoldsBackAndAnAnswerOpensItAgain() {
         var bench = Bench(voters: 3, limits: small)
         bench.elect(0)
@@ -140,6 +141,7 @@ import Testing
     }
 
     /// A follower that restarts without anybody noticing has lost what was not durable; heartbeats tell.
+    /// T-L16 (redpanda cb6db3243a).
     @Test func forgottenEntriesAreNoticedFromHeartbeats() {
         var bench = Bench(voters: 3)
         bench.elect(0)
@@ -174,7 +176,7 @@ import Testing
         #expect(bench[0].progress(of: NodeID(1))?.match == LogIndex(2))
     }
 
-    /// The heartbeat's commit is no more than the peer is known to hold (T-L12).
+    /// The heartbeat's commit is no more than the peer is known to hold (T-L12, openraft 2bdfae5d).
     @Test func heartbeatsCarryNoMoreCommitThanThePeerHolds() {
         var bench = Bench(voters: 3)
         bench.elect(0)

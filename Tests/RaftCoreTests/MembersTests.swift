@@ -188,6 +188,7 @@ func refused(_ isTaken: Bool, _ comment: Comment? = nil, at place: SourceLocatio
         #expect(bench.oracle.violations.isEmpty)
     }
 
+    /// T-M3 (nats d88e9e868).
     @Test func theDiskOfALeaderThatIsOutDoesNotCount() {
         var bench = led()
         // Joint is committed everywhere; what the leader says next reaches 1 alone.
@@ -398,6 +399,7 @@ func refused(_ isTaken: Bool, _ comment: Comment? = nil, at place: SourceLocatio
         #expect(bench.oracle.violations.isEmpty)
     }
 
+    /// T-M13 (KAFKA 25819cecdb2).
     @Test func whoIsRebuildingNeitherVotesNorStands() {
         var bench = led(strangers: 0)
         bench.propose(0, slots: 2)

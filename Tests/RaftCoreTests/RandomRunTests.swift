@@ -5,6 +5,7 @@ import RaftCore
 import Testing
 
 /// Groups of pure nodes under loss, repetition, reordering and crashes, from a seed.
+/// T-L4 (redpanda 3d9a794c2f).
 @Suite struct RandomRunTests {
     @Test(arguments: 0..<20)
     func nothingCommittedIsEverContradicted(batch: Int) {

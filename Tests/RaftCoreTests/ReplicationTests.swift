@@ -53,7 +53,7 @@ import Testing
         #expect(bench[0].commit == index(3))
     }
 
-    /// T-C2: the first entry of the own term must be committed, not merely all before it.
+    /// T-C2 (KAFKA-12619): the first entry of the own term must be committed, not merely all before it.
     @Test func highWatermarkMayBeShownOnlyOnceTheOwnTermHasCommitted() {
         var bench = Bench(voters: 3, logs: [[1, 1], [1, 1], [1, 1]])
         bench.passes = { if case .append = $0.message { false } else { true } }
@@ -65,7 +65,7 @@ import Testing
         #expect(bench[0].commit == index(3))
     }
 
-    /// T-C3: the leader's own copy counts once its disk has it, and not before.
+    /// T-C3 (openraft a9f696a9): the leader's own copy counts once its disk has it, and not before.
     @Test func ownEntriesCountOnlyOnceTheyAreDurable() {
         var bench = Bench(voters: 1)
         bench.step(0, .tick)
@@ -92,7 +92,7 @@ import Testing
         #expect(bench[0].commit == index(4))
     }
 
-    /// T-C4: success means "matches up to here", never "I have this much".
+    /// T-C4 (redpanda d0e45c0baf): success means "matches up to here", never "I have this much".
     @Test func successNamesWhatMatchesAndNotTheOwnEnd() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1, 1]])
         #expect(reply(bench.step(0, .received(append(2, prev: position(1, 2)), from: NodeID(1)))) == .matched(index(2)))
@@ -130,7 +130,7 @@ import Testing
         #expect(bench.flights.last?.message == .appendReply(AppendReply(term: Term(1), outcome: .matched(index(1)))))
     }
 
-    /// T-C5: what was durable before a truncation is not afterwards.
+    /// T-C5 (ra 39490978): what was durable before a truncation is not afterwards.
     @Test func durableEndFallsWithATruncation() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1]])
         let output = bench.step(
@@ -145,7 +145,7 @@ import Testing
         }
     }
 
-    /// T-C8: acknowledgements of another term say nothing about this one.
+    /// T-C8 (openraft cecb5de8): acknowledgements of another term say nothing about this one.
     @Test func acknowledgementsOfAnOlderTermAreIgnored() {
         var bench = Bench(voters: 3, logs: [[1, 1], [1], [1]])
         bench.passes = { if case .append = $0.message { false } else { true } }
@@ -180,7 +180,7 @@ import Testing
 
     // MARK: - Logs that differ
 
-    /// T-L1: an older append that arrives late takes nothing away.
+    /// T-L1 (openraft 9540c904): an older append that arrives late takes nothing away.
     @Test func entriesThatMatchAlreadyAreLeftAlone() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1, 1]])
         let output = bench.step(
@@ -190,7 +190,7 @@ import Testing
         #expect(bench[0].lastEntry == position(1, 4))
     }
 
-    /// T-L2: what is committed is never cut; the node says so and stops.
+    /// T-L2 (KAFKA c6a0f760737): what is committed is never cut; the node says so and stops.
     @Test func leaderThatContradictsWhatIsCommittedIsAFault() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1]])
         bench.step(0, .received(append(1, prev: position(1, 3), commit: 3), from: NodeID(1)))
@@ -202,7 +202,7 @@ import Testing
         #expect(bench.step(0, .tick).send.isEmpty)
     }
 
-    /// T-L3, T-L13: the leader's commit index is believed only as far as the own log has been checked.
+    /// T-L3 (KAFKA-14704), T-L13: the leader's commit index is believed only as far as the own log has been checked.
     @Test func commitIsBelievedOnlyAsFarAsTheLogIsChecked() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1, 1]])
         bench.step(0, .received(.heartbeat(Heartbeat(term: Term(2), commit: index(4), sequence: 1)), from: NodeID(1)))
@@ -312,7 +312,7 @@ import Testing
         #expect(bench[0].isCaughtUp(NodeID(1)))
     }
 
-    /// T-S1: an older snapshot replaces nothing and is answered all the same.
+    /// T-S1 (redpanda 9c024b2e3f): an older snapshot replaces nothing and is answered all the same.
     @Test func olderSnapshotIsAnsweredAndNotInstalled() {
         var bench = Bench(voters: 3, logs: [[1, 1, 1]])
         bench.step(0, .received(append(1, prev: position(1, 3), commit: 3), from: NodeID(1)))
@@ -348,7 +348,8 @@ import Testing
         #expect(node.commit == index(5))
     }
 
-    /// T-L7: what lies before the own start is no conflict.
+    /// T-L7 (openraft 71a290cd): what lies before the own start is no conflict.
+    /// T-L6 (etcd-raft 76f1249).
     @Test func appendThatReachesBelowTheLogStartCutsNothing() {
         var bench = Bench(voters: 3)
         let anchor = LogAnchor(position: position(2, 5), offset: Offset(5))

@@ -18,6 +18,7 @@ import Testing
     }
 
     /// The target is asked only once its disk holds all; meanwhile nothing new is taken in.
+    /// T-R6 (redpanda 42d3d54f9a).
     @Test func targetIsAskedOnlyOnceItHoldsEverything() {
         var bench = Bench(voters: 3)
         bench.elect(0)

@@ -45,6 +45,7 @@ import Testing
         try run(.synchronize, code: 5, on: { ($0 + 1) % 3 }, after: passes)
     }
 
+    /// T-D17 (nats 6237).
     @Test(arguments: calls) func aWriteFailsOnTheLeader(passes: Int) throws {
         try run(.write, code: 5, on: { $0 }, after: passes)
     }

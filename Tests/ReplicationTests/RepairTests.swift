@@ -164,6 +164,7 @@ import Testing
         #expect(world.replica(victim)?.isDamaged == false)
     }
 
+    /// T-S15 (nats 7556).
     @Test(arguments: ["gone", "flipped"]) func aLogWithoutACheckpointIsSetAsideAndFetchedAnew(damage: String) throws {
         let world = try world()
         let victim = try #require(world.leader)
