@@ -68,14 +68,20 @@ final class OneController {
                     peer: NetworkAddress(host: "h", port: 2), rack: nil, directory: DirectoryID(high: 1, low: 1))))
     }
 
+    var context: PlanningContext {
+        PlanningContext(
+            settings: NodeSettings().topics, defaults: TopicDefaults(), usable: [OneNode.node], seed: 1)
+    }
+
     func answer<Request: WireRequest>(
-        _ request: Request, version: Int16, defaults: TopicDefaults = TopicDefaults()
+        _ request: Request, version: Int16, defaults: TopicDefaults = TopicDefaults(),
+        usable: [NodeID] = [OneNode.node]
     ) throws -> Request.Response {
         var frame = try request.encodeFrame(correlationID: 3, clientID: nil, version: version).bytes
         frame.moveReaderIndex(forwardBy: 4)
         var answer: ByteBuffer?
         let context = PlanningContext(
-            settings: NodeSettings().topics, defaults: defaults, usable: [OneNode.node], seed: 1)
+            settings: NodeSettings().topics, defaults: defaults, usable: usable, seed: 1)
         controller.answer(frame, in: context) { answer = $0 }
         node.settle()
         var body = try #require(answer)
