@@ -127,6 +127,7 @@ struct HardStateJournalTests {
         }
     }
 
+    /// T-D12 (KAFKA-15412).
     @Test func aFrameOfWhichBothCopiesAreDamagedIsNeverForgotten() throws {
         let files = try makeMachine()
         let (content, durable) = try prepared(files)
