@@ -58,16 +58,29 @@ import Testing
     }
 
     @Test func everyTestThatIsNamedExists() throws {
-        let tests = try Self.texts(of: "Tests")
+        let tests = Set(try Self.texts(of: "Tests").flatMap(Self.functions))
         for row in try Self.rows() {
             #expect(!row.tests.isEmpty || row.answer.hasPrefix("Nothing to test: "), "\(row.id)")
             for name in row.tests {
-                let parts = name.split(separator: ".")
-                let exists = tests.contains {
-                    $0.contains("struct \(parts[0])") && $0.contains("func \(parts.last ?? "")(")
-                }
+                let exists = tests.contains(String(name))
                 #expect(exists, "\(row.id): there is no \(name)")
             }
+        }
+    }
+
+    /// All functions in a file, as `Type.function`; of types that begin at a line's beginning.
+    private static func functions(in text: String) -> [String] {
+        var type: Substring = ""
+        return text.split(separator: "\n").compactMap { line in
+            var words = line.split(separator: " ")[...]
+            if line.first != " ",
+                let place = words.firstIndex(where: { ["struct", "class", "extension"].contains($0) })
+            {
+                type = words.dropFirst(place + 1).first?.prefix { $0.isLetter || $0.isNumber } ?? ""
+            }
+            guard let place = words.firstIndex(of: "func") else { return nil }
+            words = words[(place + 1)...]
+            return words.first.map { "\(type).\($0.prefix { $0.isLetter || $0.isNumber })" }
         }
     }
 
