@@ -275,6 +275,11 @@ final class WorldLoad {
 
     var sent: Int { next }
 
+    /// Sends a record now and then, for a load that lasts.
+    func trickle() {
+        if world.now % 20_000_000 == 0 { produce() }
+    }
+
     /// Sends one record of `size` bytes to `place`, or to the leader.
     func produce(to place: Int? = nil, size: Int = 100) {
         guard let place = place ?? world.leader else { return }

@@ -23,7 +23,7 @@ import Testing
         let elections = world.nodes.map { node in
             node.environment.count { if case .becameLeader = $0 { true } else { false } }
         }
-        world.pass(milliseconds: 6_000) { load.produce() }
+        world.pass(milliseconds: 6_000) { load.trickle() }
         // Preferred or not: it does not lead while it is slow, and offers cost no elections.
         #expect(world.leader != 0)
         let after = world.nodes.map { node in
@@ -34,7 +34,7 @@ import Testing
         // It must have been well for two seconds, and the peer that it refused must offer again.
         #expect(
             world.pass(atMost: 40_000) {
-                load.produce()
+                load.trickle()
                 return world.leader == 0
             })
         #expect(world.pass(atMost: 2_000) { world.hasConverged })
@@ -46,7 +46,7 @@ import Testing
         let load = WorldLoad(world)
         let first = try #require(world.waitForLeader())
         for node in world.nodes { node.environment.diskDelay = 200_000_000 }
-        world.pass(milliseconds: 6_000) { load.produce() }
+        world.pass(milliseconds: 6_000) { load.trickle() }
         #expect(world.leader == first)
     }
 
@@ -61,7 +61,7 @@ import Testing
                 load.produce()
                 return world.leader != nil && world.leader != first
             })
-        world.pass(milliseconds: 4_000) { load.produce() }
+        world.pass(milliseconds: 4_000) { load.trickle() }
         #expect(world.replica(first).stopped != nil)
         world.nodes[first].environment.unstick()
         #expect(world.pass(atMost: 3_000) { world.hasConverged })
