@@ -64,6 +64,9 @@ extension Shard {
             guard !self.isClosed else { return }
             self.reopenings[old.id]?.isUnderWay = false
             guard let current = self.replica(old.id), current === old else { return self.dropReopened(old) }
+            if let (path, reason) = outcome.setAside {
+                self.environment.report(.setAside(old.id, as: path, reason: reason))
+            }
             switch outcome.result {
             case .success(let log): self.revive(old, log: log, isRebuilding: outcome.isRebuilding)
             case .failure(.corrupt(let what)):
