@@ -93,8 +93,8 @@ extension Broker {
         var partition = MetadataResponse.Partition()
         partition.index = Int32(index)
         partition.replicas = replicas.map(\.rawValue)
-        // Raft has no set of in-sync replicas: those that are in touch and keep up stand for it, but not who is still to
-        // catch up.
+        // Raft has no set of in-sync replicas: those that are in touch and keep up stand for it, but not who is still
+        // to catch up.
         let id = PartitionID(topic: topic.id, index: Int32(index))
         let adding = view.adding(to: id)
         partition.inSyncReplicas = replicas.filter { view.isInSync($0, of: id) && !adding.contains($0) }

@@ -4,8 +4,8 @@ package import Disk
 
 /// The files of a log that is let go.
 ///
-/// Its directory is renamed before anything in it is removed, so that it is there or is not: half of a log that is found
-/// after a crash could pass for a whole one, should the partition come back, and then nobody would know that this
+/// Its directory is renamed before anything in it is removed, so that it is there or is not: half of a log that is
+/// found after a crash could pass for a whole one, should the partition come back, and then nobody would know that this
 /// node has forgotten what it had promised.
 package struct DepartedLog {
     private let directory: String

@@ -262,8 +262,8 @@ public final class Shard<Environment: ShardEnvironment> {
         return next
     }
 
-    /// Ticks when the last tick is long ago: whoever was stopped for a while learns so that its time as a leader is over
-    /// before it answers what has been waiting for it.
+    /// Ticks when the last tick is long ago: whoever was stopped for a while learns so that its time as a leader is
+    /// over before it answers what has been waiting for it.
     public func tickIfOverdue(now: Moment) {
         if now.nanoseconds(since: lastTick) >= settings.timing.electionTimeout / 2 { tick() }
     }

@@ -5,9 +5,9 @@ public import LogModel
 /// A wall clock that does not believe in jumps at once.
 ///
 /// What a node deletes by age (segments, offsets, tombstones) would be gone at a stroke if somebody set its clock ten
-/// years ahead, and what it stamps while its clock is behind would be ten years old afterwards. So the time goes on from
-/// where it was by the monotonic clock, and a jump is taken over once it has lasted as long as it is large, a day at
-/// most. Corrections of minutes, as time services make them, are taken over at once.
+/// years ahead, and what it stamps while its clock is behind would be ten years old afterwards. So the time goes on
+/// from where it was by the monotonic clock, and a jump is taken over once it has lasted as long as it is large, a day
+/// at most. Corrections of minutes, as time services make them, are taken over at once.
 public struct SteadyWallClock: Sendable {
     private var last: (wall: Int64, elapsed: Moment)?
     /// The jump that is not believed yet, in milliseconds, and since when there is one.

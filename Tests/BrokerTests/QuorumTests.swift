@@ -66,13 +66,13 @@ import Testing
         return request
     }
 
-    @Test func INCONSISTENT_CLUSTER_ID() throws {
+    @Test func inconsistentClusterId() throws {
         let one = try OneController.withFourNodes()
         #expect(try one.answer(add(2, cluster: "other"), version: 1).error == .inconsistentClusterID)
         #expect(try one.answer(remove(1, cluster: "other"), version: 0).error == .inconsistentClusterID)
     }
 
-    @Test func INVALID_REQUEST() throws {
+    @Test func invalidRequest() throws {
         let one = try OneController.withFourNodes()
         var nobody = add(2)
         nobody.directoryID = .zero
@@ -85,19 +85,19 @@ import Testing
         #expect(try one.answer(remove(1), version: 0).error == .invalidRequest, "it is the last one")
     }
 
-    @Test func INVALID_VOTER_KEY() throws {
+    @Test func invalidVoterKey() throws {
         let one = try OneController.withFourNodes()
         let answer = try one.answer(add(2, directory: 77), version: 1)
         #expect(answer.error == .invalidVoterKey && answer.errorMessage?.contains("node 2") == true)
     }
 
-    @Test func DUPLICATE_VOTER() throws {
+    @Test func duplicateVoter() throws {
         let one = try OneController.withFourNodes()
         let cluster = one.controller.state.clusterID?.description
         #expect(try one.answer(add(1, cluster: cluster), version: 1).error == .duplicateVoter)
     }
 
-    @Test func VOTER_NOT_FOUND() throws {
+    @Test func voterNotFound() throws {
         let one = try OneController.withFourNodes()
         #expect(try one.answer(remove(2), version: 0).error == .voterNotFound)
         #expect(try one.answer(remove(1, directory: 9), version: 0).error == .voterNotFound)
@@ -192,7 +192,7 @@ private final class TransferringController: ControllerAccess {
         #expect(asked.response?.topics.first?.partitions.map(\.error) == [.none])
     }
 
-    @Test func PREFERRED_LEADER_NOT_AVAILABLE() throws {
+    @Test func preferredLeaderNotAvailable() throws {
         let (down, _, controller) = try node(alive: [1])
         let answer = try down.ask(request([0]), version: 2)
         #expect(answer.topics.first?.partitions.map(\.error) == [.preferredLeaderNotAvailable])
@@ -203,7 +203,7 @@ private final class TransferringController: ControllerAccess {
         #expect(asked.response?.topics.first?.partitions.map(\.error) == [.preferredLeaderNotAvailable])
     }
 
-    @Test func ELECTION_NOT_NEEDED() throws {
+    @Test func electionNotNeeded() throws {
         let (node, id, _) = try node(partitions: 2)
         node.broker.update { $0.note(PartitionID(topic: id, index: 1), term: Term(2), leader: NodeID(2)) }
         let answer = try node.ask(request([1]), version: 2)
@@ -216,7 +216,7 @@ private final class TransferringController: ControllerAccess {
         #expect(try node.ask(request([0], type: 1), version: 1).topics[0].partitions[0].error == .electionNotNeeded)
     }
 
-    @Test func UNKNOWN_TOPIC_OR_PARTITION() throws {
+    @Test func unknownTopicOrPartition() throws {
         let (node, _, _) = try node()
         let missing = try node.ask(request([0], topic: "missing"), version: 2)
         #expect(missing.topics.first?.partitions.map(\.error) == [.unknownTopicOrPartition])
@@ -224,14 +224,14 @@ private final class TransferringController: ControllerAccess {
         #expect(beyond.topics.first?.partitions.map(\.error) == [.unknownTopicOrPartition, .unknownTopicOrPartition])
     }
 
-    @Test func ELIGIBLE_LEADERS_NOT_AVAILABLE_becauseNobodyIsElectedUncleanly() throws {
+    @Test func eligibleLeadersNotAvailableBecauseNobodyIsElectedUncleanly() throws {
         let (node, _, controller) = try node(alive: [2])
         let answer = try node.ask(request([0], type: 1), version: 2)
         #expect(answer.topics.first?.partitions.map(\.error) == [.eligibleLeadersNotAvailable])
         #expect(controller.transfers.isEmpty)
     }
 
-    @Test func INVALID_REQUEST_forAnUnknownKindOfElection() throws {
+    @Test func invalidRequestForAnUnknownKindOfElection() throws {
         let (node, _, _) = try node()
         #expect(try node.ask(request([0], type: 2), version: 2).error == .invalidRequest)
     }

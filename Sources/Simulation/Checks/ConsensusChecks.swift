@@ -14,6 +14,8 @@ public struct ConsensusChecks {
     private(set) var voting: [Int]
     /// Of those of whom another majority is needed, while the members change.
     private(set) var outgoing: [Int] = []
+    /// The same as of the last entry that is committed, where the members have changed behind it.
+    private var earlier: (voting: [Int], outgoing: [Int])?
     var replicas: [ReplicaMirror]
     /// All that was ever committed, in order.
     public private(set) var committed: [LoggedEntry] = []
@@ -51,8 +53,12 @@ public struct ConsensusChecks {
     public mutating func removed(_ node: NodeID) { replicas[Int(node.rawValue)] = ReplicaMirror() }
 
     private func isMajority(_ holds: (Int) -> Bool) -> Bool {
-        2 * voting.count(where: holds) > voting.count
-            && (outgoing.isEmpty || 2 * outgoing.count(where: holds) > outgoing.count)
+        func isMajority(of voting: [Int], _ outgoing: [Int]) -> Bool {
+            2 * voting.count(where: holds) > voting.count
+                && (outgoing.isEmpty || 2 * outgoing.count(where: holds) > outgoing.count)
+        }
+        if isMajority(of: voting, outgoing) { return true }
+        return earlier.map { isMajority(of: $0.voting, $0.outgoing) } ?? false
     }
 
     public var committedEnd: LogIndex { committed.last?.end ?? .zero }
@@ -246,6 +252,9 @@ public struct ConsensusChecks {
         if view.role == .leader, view.commit > wasKnown, !view.voters.isEmpty {
             voting = view.voters.map { Int($0.rawValue) }
             outgoing = view.outgoing.map { Int($0.rawValue) }
+            earlier = view.membersAtCommit.map { members in
+                (members.voters.map { Int($0.rawValue) }, members.outgoing.map { Int($0.rawValue) })
+            }
         }
         for entry in mirror.entries[mirror.place(above: max(earlier, mirror.start))...] {
             guard entry.end <= view.commit else { break }

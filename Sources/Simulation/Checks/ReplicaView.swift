@@ -23,6 +23,9 @@ public struct ReplicaView: Hashable, Sendable {
     /// they never change.
     public var voters: [NodeID] = []
     public var outgoing: [NodeID] = []
+    /// Of a leader: the members at the commit index. A commit may move and have the members change in one event; then
+    /// these are whose majority was counted.
+    public var membersAtCommit: RaftMembers?
 
     public init(
         node: NodeID, term: Term, role: RaftNode.Role, leader: NodeID?, commit: LogIndex, durable: LogIndex,

@@ -25,8 +25,8 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case persistBeforeReply = "C10"
         /// Only entries of the own term are committed by counting.
         case currentTermCommit = "C11"
-        /// One uncommitted change of the members at a time, by a leader that has committed in its term, to members whose
-        /// quorums meet the old ones'; in force from its append on until it is cut.
+        /// One uncommitted change of the members at a time, by a leader that has committed in its term, to members
+        /// whose quorums meet the old ones'; in force from its append on until it is cut.
         case memberDiscipline = "C12"
         /// A state is the fold of the committed log, whether applied or installed.
         case snapshot = "C13"

@@ -193,6 +193,7 @@ final class Cluster {
         if view.role == .leader {
             view.voters = raft.members.voters
             view.outgoing = raft.members.outgoing
+            view.membersAtCommit = raft.members(at: commit)
         }
         planted?.distort(&view, random: &random)
         if last?.role != view.role || last?.term != view.term { say("\(id)/\(number) \(view.role) in \(view.term)") }

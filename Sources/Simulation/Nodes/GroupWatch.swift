@@ -93,6 +93,7 @@ extension World {
         if view.role == .leader {
             view.voters = raft.members.voters
             view.outgoing = raft.members.outgoing
+            view.membersAtCommit = raft.members(at: commit)
         }
         planted?.distort(&view, random: &random)
         if planted == .oldTermCommit, view.role == .leader, view.highWatermark == nil, let own = log.terms.rows.last,
