@@ -15,7 +15,7 @@ public struct ConsensusChecks {
     /// Of those of whom another majority is needed, while the members change.
     private(set) var outgoing: [Int] = []
     /// The same as of the last entry that is committed, where the members have changed behind it.
-    private var earlier: (voting: [Int], outgoing: [Int])?
+    private var atCommit: (voting: [Int], outgoing: [Int])?
     var replicas: [ReplicaMirror]
     /// All that was ever committed, in order.
     public private(set) var committed: [LoggedEntry] = []
@@ -58,7 +58,7 @@ public struct ConsensusChecks {
                 && (outgoing.isEmpty || 2 * outgoing.count(where: holds) > outgoing.count)
         }
         if isMajority(of: voting, outgoing) { return true }
-        return earlier.map { isMajority(of: $0.voting, $0.outgoing) } ?? false
+        return atCommit.map { isMajority(of: $0.voting, $0.outgoing) } ?? false
     }
 
     public var committedEnd: LogIndex { committed.last?.end ?? .zero }
@@ -252,7 +252,7 @@ public struct ConsensusChecks {
         if view.role == .leader, view.commit > wasKnown, !view.voters.isEmpty {
             voting = view.voters.map { Int($0.rawValue) }
             outgoing = view.outgoing.map { Int($0.rawValue) }
-            earlier = view.membersAtCommit.map { members in
+            atCommit = view.membersAtCommit.map { members in
                 (members.voters.map { Int($0.rawValue) }, members.outgoing.map { Int($0.rawValue) })
             }
         }

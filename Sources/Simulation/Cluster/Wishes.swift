@@ -48,6 +48,6 @@ extension Cluster {
 
     /// The nodes whose copies must be whole in the end.
     func keepers(of number: Int) -> [Int] {
-        climate.wishInterval > 0 ? wishes[number].map { Int($0.rawValue) }.sorted() : Array(nodes.indices)
+        wishes[number].map { Int($0.rawValue) }.sorted()
     }
 }
