@@ -124,6 +124,7 @@ extension World {
         let isNoticed = !losesPower || random.chance(perMille: 300)
         for peer in machines.indices where peer != place { breakConnection(place, peer, isNoticed: isNoticed) }
         for line in lines where line.place == place { line.nodeEnded(isNoticed: isNoticed) }
+        groupWorld?.nodeEnded(place)
     }
 
     /// Breaks the rings of references that a node consists of.
