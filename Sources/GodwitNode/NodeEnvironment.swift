@@ -134,6 +134,10 @@ final class NodeEnvironment: CellEnvironment {
                     "batches that cannot be read are kept as they are",
                     metadata: ["partition": "\(partition)", "batches": "\(outcome.batchesUnread)"])
             }
+        case .snapshotFailed(let partition, let reason):
+            logger.error(
+                "the snapshot could not be written, to be tried again",
+                metadata: ["partition": "\(partition)", "reason": "\(reason)"])
         case .cleaningFailed(let partition, let reason):
             logger.warning("compaction failed", metadata: ["partition": "\(partition)", "reason": "\(reason)"])
         case .restarted(let partition, let anchor):

@@ -82,6 +82,8 @@ public enum ShardEvent: Sendable {
     /// Compaction has met an error of the disk, and will try again.
     case cleaningFailed(PartitionID, reason: String)
     case restarted(PartitionID, at: LogAnchor)
+    /// A state machine's snapshot could not be written; its log stays whole, and it will be tried again.
+    case snapshotFailed(PartitionID, reason: String)
     /// The log that should be here is lost; it is fetched from the peers, and until then this replica has no vote.
     case rebuilding(PartitionID)
     case rebuilt(PartitionID)

@@ -187,7 +187,8 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
         let before = installs
         shard.environment.submit({ Result { () throws(DiskError) in try file.stage(bytes, by: .own) } }) { result in
             self.snapshotUnderWay = false
-            defer { if self.isSnapshotDue { self.writeSnapshot() } }
+            var hasFailed = false
+            defer { if self.isSnapshotDue, !hasFailed { self.writeSnapshot() } }
             // A leader's snapshot that came meanwhile is newer than this one and must not be replaced by it.
             guard self.installs == before else { return }
             do throws(DiskError) {
@@ -195,7 +196,10 @@ public final class Controller<Environment: ShardEnvironment>: ReplicatedState {
                 try file.adopt(from: .own)
                 replica.dropLog(before: covered)
             } catch {
-                replica.stop("the metadata snapshot could not be written: \(error)")
+                // The one before it and the log behind that are as they were. It is tried again with the next command.
+                hasFailed = true
+                self.nodesChanged = true
+                self.shard.environment.report(.snapshotFailed(replica.id, reason: "\(error)"))
             }
         }
     }

@@ -312,8 +312,8 @@ final class Cluster {
         case .becameLeader(let partition, _):
             statistics.elections += 1
             leadsSince[number(of: partition)] = now
-        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .rebuilding, .rebuilt, .membersChanged,
-            .damaged, .repaired, .repairDelayed, .scrubbed, .setAside:
+        case .opened, .steppedDown, .retention, .cleaned, .cleaningFailed, .snapshotFailed, .rebuilding, .rebuilt,
+            .membersChanged, .damaged, .repaired, .repairDelayed, .scrubbed, .setAside:
             break
         }
     }
