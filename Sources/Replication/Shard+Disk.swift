@@ -29,6 +29,7 @@ extension Shard {
         nextJudging = now.advanced(byNanoseconds: Self.judgingInterval)
         judgeSyncs(now: now)
         reopenFenced(now: now)
+        openRefused(now: now)
         if nextLaggardsLook.map({ $0 <= now }) ?? true {
             nextLaggardsLook = now.advanced(byNanoseconds: Self.laggardsInterval)
             for replica in allReplicas { replica.watchLaggards(now: now) }

@@ -14,7 +14,37 @@ struct Reopening {
     var isUnderWay = false
 }
 
+/// A log that is tried again after the disk has refused to open it.
+struct UnopenedLog {
+    var attempts = 0
+    var next: Moment
+    var host: () -> Void
+}
+
 extension Shard {
+    /// Tries a log again later that the disk has refused to open.
+    func openLater(
+        _ assignment: ReplicaAssignment, _ opened: @escaping (Result<Void, LogError>) -> Void
+    ) {
+        let attempts = unopened[assignment.partition]?.attempts ?? 0
+        let pause = min(settings.disk.reopenFirst << UInt64(min(attempts, 20)), settings.disk.reopenLast)
+        let next = environment.now.advanced(byNanoseconds: pause)
+        unopened[assignment.partition] = UnopenedLog(attempts: attempts + 1, next: next) { [unowned self] in
+            self.host(assignment, opened: opened)
+        }
+        environment.wake(at: next)
+    }
+
+    /// Opens what is due.
+    func openRefused(now: Moment) {
+        guard !unopened.isEmpty, !isStopping else { return }
+        for partition in unopened.keys.sorted() {
+            guard let log = unopened[partition], log.next <= now else { continue }
+            unopened[partition]?.next = Moment(nanoseconds: .max)
+            log.host()
+        }
+    }
+
     /// How many logs are opened anew at a time, so that the I/O threads keep up with the others' syncs.
     private static var reopenedAtATime: Int { 2 }
 

@@ -44,6 +44,8 @@ public final class Shard<Environment: ShardEnvironment> {
     var unwilling: [NodeID: Unwillingness] = [:]
     /// Copies whose disk has failed.
     var reopenings: [PartitionID: Reopening] = [:]
+    /// Logs that the disk has refused to open.
+    var unopened: [PartitionID: UnopenedLog] = [:]
     private var turnEndRequested = false
     private(set) var connectedPeers: [NodeID: Moment] = [:]
     private var upkeep = Upkeep()
@@ -104,8 +106,12 @@ public final class Shard<Environment: ShardEnvironment> {
                 if let (path, reason) = outcome.setAside {
                     self.environment.report(.setAside(partition, as: path, reason: reason))
                 }
+                self.unopened[partition] = nil
                 self.join(assignment, log: log, isRebuilding: outcome.isRebuilding, state: state)
                 opened(.success(()))
+            case .failure(.disk(let error)) where !hasState && !self.closed.contains(partition):
+                self.environment.report(.fenced(partition, reason: "the log could not be opened: \(error)"))
+                self.openLater(assignment, opened)
             case .failure(let error):
                 self.environment.report(.stopped(partition, reason: "the log could not be opened: \(error)"))
                 opened(.failure(error))
@@ -152,6 +158,7 @@ public final class Shard<Environment: ShardEnvironment> {
     /// - Parameter directory: where its log lies, for one that was deleted before it was opened here.
     public func drop(_ partition: PartitionID, in directory: String) {
         closed.insert(partition)
+        unopened[partition] = nil
         // It may not come back after all.
         guard removing[partition] == nil else { return removing[partition] = {} }
         guard let replica = replicas.removeValue(forKey: partition) else {
