@@ -37,12 +37,16 @@ extension Broker {
             answer.id = topic.id
             response.topics.append(answer)
         }
+        // A node that does not coordinate the group may have heard of nothing yet: it has no say in what is unknown.
+        let nothing: [[Int32: ErrorCode]] = Array(repeating: [:], count: unknown.count)
         guard !known.topics.isEmpty || request.topics.isEmpty else {
-            return call.reply(Self.filled(response, request, unknown) { _, _ in .unknownServerError })
+            let coordinator = coordinatorPlace(of: request.groupID).flatMap { view.leader(of: $0)?.node }
+            let isHere = coordinator == settings.node
+            return call.reply(Self.filled(response, request, isHere ? unknown : nothing) { _, _ in .notCoordinator })
         }
         coordinate(.offsetCommit(known), group: request.groupID, call) { outcome in
             switch outcome {
-            case .refused(let error): call.reply(Self.filled(response, request, unknown) { _, _ in error })
+            case .refused(let error): call.reply(Self.filled(response, request, nothing) { _, _ in error })
             case .reply:
                 let answer: OffsetCommitResponse = outcome.message { _ in OffsetCommitResponse() }
                 let errors = CommitErrors(answer)
