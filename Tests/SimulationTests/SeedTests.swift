@@ -98,7 +98,7 @@ import Testing
         #expect(snapshots > 0)
         #expect(refused > 0)
         #expect(faults == Set(Climate.Fault.allCases))
-        #expect(sizes == [3, 5])
+        #expect(sizes == [3, 4, 5, 6])
         #expect(commits > 30 * 8)
         #expect(fetches > 30 * 10)
         #expect(assignments > 30 * 4)
