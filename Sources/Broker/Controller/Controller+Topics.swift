@@ -85,6 +85,7 @@ extension Controller {
         let round = ProposalRound(response: CreateTopicsResponse(), done: done)
         for (place, (topic, plan)) in zip(request.topics, plans).enumerated() {
             var answer = CreateTopicsResponse.Topic()
+            var proposal: MetadataCommand?
             answer.name = topic.name
             switch plan {
             case .failure(let refusal):
@@ -104,13 +105,16 @@ extension Controller {
                 if !request.validateOnly {
                     let id = newTopicID()
                     answer.id = id
-                    round.expect()
-                    propose(planned.command(id: id, created: shard.environment.wallClock)) { result in
-                        round.settle { $0.topics[place].note(result) }
-                    }
+                    proposal = planned.command(id: id, created: shard.environment.wallClock)
                 }
             }
             round.response.topics.append(answer)
+            guard let proposal else { continue }
+            // Only now: a proposal may fail at once, while leadership is being handed over.
+            round.expect()
+            propose(proposal) { result in
+                round.settle { $0.topics[place].note(result) }
+            }
         }
         round.settle { _ in }
     }
@@ -126,6 +130,7 @@ extension Controller {
         let round = ProposalRound(response: DeleteTopicsResponse(), done: done)
         for (place, (name, id)) in asked.enumerated() {
             var answer = DeleteTopicsResponse.Topic()
+            var proposal: MetadataCommand?
             answer.name = name
             answer.id = id
             switch state.topicToDelete(name: name, id: id) {
@@ -135,12 +140,14 @@ extension Controller {
             case .success(let topic):
                 answer.name = topic.name.rawValue
                 answer.id = topic.id
-                round.expect()
-                propose(.deleteTopic(topic.id)) { result in
-                    round.settle { $0.topics[place].note(result) }
-                }
+                proposal = .deleteTopic(topic.id)
             }
             round.response.topics.append(answer)
+            guard let proposal else { continue }
+            round.expect()
+            propose(proposal) { result in
+                round.settle { $0.topics[place].note(result) }
+            }
         }
         round.settle { _ in }
     }
@@ -160,20 +167,21 @@ extension Controller {
         let round = ProposalRound(response: CreatePartitionsResponse(), done: done)
         for (place, (topic, plan)) in zip(request.topics, plans).enumerated() {
             var answer = CreatePartitionsResponse.Result()
+            var proposal: MetadataCommand?
             answer.name = topic.name
             switch plan {
             case .failure(let refusal):
                 answer.error = ErrorCode(refusal.kind)
                 answer.errorMessage = refusal.message
             case .success(let added):
-                if !request.validateOnly {
-                    round.expect()
-                    propose(.createPartitions(added)) { result in
-                        round.settle { $0.results[place].note(result) }
-                    }
-                }
+                if !request.validateOnly { proposal = .createPartitions(added) }
             }
             round.response.results.append(answer)
+            guard let proposal else { continue }
+            round.expect()
+            propose(proposal) { result in
+                round.settle { $0.results[place].note(result) }
+            }
         }
         round.settle { _ in }
     }
