@@ -140,11 +140,7 @@ public struct BatchBuilder: Sendable {
             lastOffsetDelta: Int32(count - 1), baseTimestamp: baseTimestamp, maxTimestamp: maxTimestamp,
             producerID: producer?.id ?? -1, producerEpoch: producer?.epoch ?? -1,
             baseSequence: producer?.baseSequence ?? -1, recordCount: Int32(count))
-        let end = batch.writerIndex
-        batch.moveWriterIndex(to: batch.readerIndex)
-        fields.write(totalSize: end - batch.readerIndex, to: &batch)
-        batch.moveWriterIndex(to: end)
-        HeaderFields.seal(&batch)
+        fields.complete(&batch)
         return batch
     }
 }

@@ -133,11 +133,7 @@ public struct BatchFilter: Sendable {
             maxTimestamp: head.attributes.isLogAppendTime ? head.maxTimestamp.milliseconds : greatest,
             producerID: head.producerID, producerEpoch: head.producerEpoch, baseSequence: head.baseSequence,
             recordCount: Int32(draft.records))
-        let end = batch.writerIndex
-        batch.moveWriterIndex(to: batch.readerIndex)
-        fields.write(totalSize: end - batch.readerIndex, to: &batch)
-        batch.moveWriterIndex(to: end)
-        HeaderFields.seal(&batch)
+        fields.complete(&batch)
         return batch
     }
 

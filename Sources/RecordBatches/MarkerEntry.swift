@@ -75,6 +75,15 @@ struct HeaderFields {
         buffer.writeInteger(recordCount)
     }
 
+    /// Writes the header into the space that `batch` keeps for it in front of its records, then the checksum.
+    func complete(_ batch: inout ByteBuffer) {
+        let end = batch.writerIndex
+        batch.moveWriterIndex(to: batch.readerIndex)
+        write(totalSize: end - batch.readerIndex, to: &batch)
+        batch.moveWriterIndex(to: end)
+        Self.seal(&batch)
+    }
+
     /// Writes the checksum of the one entry that fills the readable bytes of `buffer`.
     static func seal(_ buffer: inout ByteBuffer) {
         let crc = buffer.withUnsafeReadableBytes { CRC32C.checksum($0.slice(BatchLayout.checked..<$0.count)) }

@@ -62,11 +62,7 @@ extension BatchValidator {
             lastOffsetDelta: raw.lastOffsetDelta, baseTimestamp: raw.baseTimestamp, maxTimestamp: maxTimestamp,
             producerID: raw.producerID, producerEpoch: raw.producerEpoch, baseSequence: raw.baseSequence,
             recordCount: raw.recordCount)
-        let end = batch.writerIndex
-        batch.moveWriterIndex(to: batch.readerIndex)
-        fields.write(totalSize: end - batch.readerIndex, to: &batch)
-        batch.moveWriterIndex(to: end)
-        HeaderFields.seal(&batch)
+        fields.complete(&batch)
         return batch
     }
 }

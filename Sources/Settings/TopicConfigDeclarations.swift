@@ -92,10 +92,9 @@ extension TopicConfig {
 
     private static let working = [
         maxMessageBytes, minInsyncReplicas, retentionMilliseconds, retentionBytes, segmentBytes, segmentMilliseconds,
-        fileDeleteDelay, indexIntervalBytes,
-        timestampType, timestampBeforeMax, timestampAfterMax, cleanupPolicy,
-        compressionType, gzipLevel, lz4Level, zstdLevel,
-        deleteRetention, minCompactionLag, maxCompactionLag, minCleanableDirtyRatio,
+        fileDeleteDelay, indexIntervalBytes, timestampType, timestampBeforeMax, timestampAfterMax, compressionType,
+        gzipLevel, lz4Level, zstdLevel, cleanupPolicy, deleteRetention, minCompactionLag, maxCompactionLag,
+        minCleanableDirtyRatio,
     ]
 
     private static let fixed =

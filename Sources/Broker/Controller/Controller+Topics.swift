@@ -101,7 +101,7 @@ extension Controller {
         let plans = state.planTopics(
             asked, settings: context.settings, usable: context.usable, seed: context.seed, mayBeInternal: isOwn)
         let round = ProposalRound(response: CreateTopicsResponse(), done: done)
-        for (place, (topic, plan)) in zip(request.topics, plans).enumerated() {
+        for (topic, plan) in zip(request.topics, plans) {
             var answer = CreateTopicsResponse.Topic()
             var proposal: MetadataCommand?
             answer.name = topic.name
@@ -126,13 +126,7 @@ extension Controller {
                     proposal = planned.command(id: id, created: shard.environment.wallClock)
                 }
             }
-            round.response.topics.append(answer)
-            guard let proposal else { continue }
-            // Only now: a proposal may fail at once, while leadership is being handed over.
-            round.expect()
-            propose(proposal) { result in
-                round.settle { $0.topics[place].note(result) }
-            }
+            add(answer, to: \.topics, of: round, proposing: proposal)
         }
         round.settle { _ in }
     }
@@ -146,7 +140,7 @@ extension Controller {
             version >= 6
             ? request.topics.map { ($0.name, $0.id) } : request.topicNames.map { ($0, TopicID.zero) }
         let round = ProposalRound(response: DeleteTopicsResponse(), done: done)
-        for (place, (name, id)) in asked.enumerated() {
+        for (name, id) in asked {
             var answer = DeleteTopicsResponse.Topic()
             var proposal: MetadataCommand?
             answer.name = name
@@ -160,12 +154,7 @@ extension Controller {
                 answer.id = topic.id
                 proposal = .deleteTopic(topic.id)
             }
-            round.response.topics.append(answer)
-            guard let proposal else { continue }
-            round.expect()
-            propose(proposal) { result in
-                round.settle { $0.topics[place].note(result) }
-            }
+            add(answer, to: \.topics, of: round, proposing: proposal)
         }
         round.settle { _ in }
     }
@@ -183,7 +172,7 @@ extension Controller {
         let plans = state.planPartitions(
             asked, settings: context.settings, usable: context.usable, seed: context.seed)
         let round = ProposalRound(response: CreatePartitionsResponse(), done: done)
-        for (place, (topic, plan)) in zip(request.topics, plans).enumerated() {
+        for (topic, plan) in zip(request.topics, plans) {
             var answer = CreatePartitionsResponse.Result()
             var proposal: MetadataCommand?
             answer.name = topic.name
@@ -194,14 +183,24 @@ extension Controller {
             case .success(let added):
                 if !request.validateOnly { proposal = .createPartitions(added) }
             }
-            round.response.results.append(answer)
-            guard let proposal else { continue }
-            round.expect()
-            propose(proposal) { result in
-                round.settle { $0.results[place].note(result) }
-            }
+            add(answer, to: \.results, of: round, proposing: proposal)
         }
         round.settle { _ in }
+    }
+
+    /// Puts a part into the answer, and proposes what it is about, if anything: in this order, because a proposal may
+    /// fail at once, as while leadership is being handed over.
+    private func add<Response, Part: ProposalAnswer>(
+        _ part: Part, to parts: WritableKeyPath<Response, [Part]>, of round: ProposalRound<Response>,
+        proposing proposal: MetadataCommand?
+    ) {
+        let place = round.response[keyPath: parts].count
+        round.response[keyPath: parts].append(part)
+        guard let proposal else { return }
+        round.expect()
+        propose(proposal) { result in
+            round.settle { $0[keyPath: parts][place].note(result) }
+        }
     }
 }
 
