@@ -29,6 +29,7 @@ final class OneController {
         controller = Controller(
             shard: node.shard, snapshots: snapshots, restored: try snapshots.read(),
             drawID: {
+                inbox.beforeID()
                 last += 1
                 return TopicID(high: 77, low: last)
             }, publish: { inbox.take($0, $1) })
@@ -46,6 +47,8 @@ final class OneController {
     final class Published {
         var states: [ClusterState] = []
         var deleted: [Topic] = []
+        /// Happens in the middle of a request that makes a topic.
+        var beforeID: () -> Void = {}
         func take(_ state: ClusterState, _ topic: Topic?) {
             states.append(state)
             if let topic { deleted.append(topic) }
@@ -125,6 +128,24 @@ func creation(_ name: String, partitions: Int32 = 1, replication: Int16 = 1) -> 
         #expect(one.inbox.states.last?.topic(named: try TopicName("events"))?.partitions.count == 3)
         if version >= 5 { #expect(answer.topics.first?.partitionCount == 3) }
         if version >= 7 { #expect(answer.topics.first?.id == TopicID(high: 77, low: 51)) }
+    }
+
+    /// A log that has just been refused by its disk, or a leadership that is being handed over, fails a proposal in
+    /// the very call, when the rest of the answer is not written yet.
+    @Test func aProposalThatFailsAtOnceIsAnsweredInItsPlace() throws {
+        let one = try OneController()
+        one.form()
+        let metadata = try #require(one.node.shard.replica(.metadata))
+        var drawn = 0
+        one.inbox.beforeID = {
+            drawn += 1
+            if drawn == 2 { metadata.stop("planted") }
+        }
+        var request = creation("first")
+        request.topics += creation("second").topics + creation("third").topics
+        let answer = try one.answer(request, version: 7)
+        #expect(answer.topics.map(\.name) == ["first", "second", "third"])
+        #expect(answer.topics.map(\.error) == [.notController, .notController, .notController])
     }
 
     @Test func whatCannotBeCreatedIsRefusedByName() throws {

@@ -20,8 +20,9 @@ extension Controller {
         let round = ProposalRound(response: IncrementalAlterConfigsResponse(), done: done)
         let resources = request.resources.map { AlteredResource(type: $0.type, name: $0.name) }
         let repeated = Self.repeated(resources)
-        for (place, (asked, resource)) in zip(request.resources, resources).enumerated() {
+        for (asked, resource) in zip(request.resources, resources) {
             var answer = IncrementalAlterConfigsResponse.Result()
+            var proposal: MetadataCommand?
             answer.type = asked.type
             answer.name = asked.name
             let plan = owner(of: resource, repeated, names: asked.configs.map(\.name)).flatMap { owner in
@@ -32,11 +33,9 @@ extension Controller {
                 answer.error = ErrorCode(refusal.kind)
                 answer.errorMessage = refusal.message
             case .success(let command):
-                guard !request.validateOnly else { break }
-                round.expect()
-                propose(command) { result in round.settle { $0.results[place].note(result) } }
+                if !request.validateOnly { proposal = command }
             }
-            round.response.results.append(answer)
+            add(answer, to: \.results, of: round, proposing: proposal)
         }
         round.settle { _ in }
     }
@@ -48,8 +47,9 @@ extension Controller {
         let round = ProposalRound(response: AlterConfigsResponse(), done: done)
         let resources = request.resources.map { AlteredResource(type: $0.type, name: $0.name) }
         let repeated = Self.repeated(resources)
-        for (place, (asked, resource)) in zip(request.resources, resources).enumerated() {
+        for (asked, resource) in zip(request.resources, resources) {
             var answer = AlterConfigsResponse.Result()
+            var proposal: MetadataCommand?
             answer.type = asked.type
             answer.name = asked.name
             let plan = owner(of: resource, repeated, names: asked.configs.map(\.name)).flatMap { owner in
@@ -61,11 +61,9 @@ extension Controller {
                 answer.error = ErrorCode(refusal.kind)
                 answer.errorMessage = refusal.message
             case .success(let command):
-                guard !request.validateOnly else { break }
-                round.expect()
-                propose(command) { result in round.settle { $0.results[place].note(result) } }
+                if !request.validateOnly { proposal = command }
             }
-            round.response.results.append(answer)
+            add(answer, to: \.results, of: round, proposing: proposal)
         }
         round.settle { _ in }
     }

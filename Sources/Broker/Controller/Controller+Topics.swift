@@ -190,7 +190,7 @@ extension Controller {
 
     /// Puts a part into the answer, and proposes what it is about, if anything: in this order, because a proposal may
     /// fail at once, as while leadership is being handed over.
-    private func add<Response, Part: ProposalAnswer>(
+    func add<Response, Part: ProposalAnswer>(
         _ part: Part, to parts: WritableKeyPath<Response, [Part]>, of round: ProposalRound<Response>,
         proposing proposal: MetadataCommand?
     ) {
