@@ -66,18 +66,19 @@ extension Replica {
     }
 
     /// The voters that could lead in this one's place, the one that has come furthest first; of equals the preferred.
+    /// Those who have refused it lately come last, and of them the one who was asked last.
     func heirs(now: Moment) -> [NodeID] {
-        let voters = raft.members.voters.filter { voter in
-            voter != shard.settings.node && shard.connectedPeers[voter] != nil && !shard.isUnwilling(voter, now: now)
-        }
+        let voters = raft.members.voters.filter { $0 != shard.settings.node && shard.connectedPeers[$0] != nil }
         let preferred = assignment.replicas
         let ranked = voters.map { voter in
-            (
-                voter: voter, match: raft.progress(of: voter)?.match ?? .zero,
+            let isUnwilling = shard.isUnwilling(voter, now: now)
+            return (
+                voter: voter, reluctance: !isUnwilling ? 0 : lastOffer?.heir == voter ? 2 : 1,
+                match: raft.progress(of: voter)?.match ?? .zero,
                 rank: preferred.firstIndex(of: voter) ?? preferred.count
             )
         }
-        return ranked.sorted { ($1.match, $0.rank) < ($0.match, $1.rank) }.map(\.voter)
+        return ranked.sorted { ($0.reluctance, $1.match, $0.rank) < ($1.reluctance, $0.match, $1.rank) }.map(\.voter)
     }
 
     // MARK: - Handing over
@@ -86,6 +87,8 @@ extension Replica {
     /// - Returns: whether it was offered.
     func handOverForHealth(now: Moment) -> Bool {
         guard isLeader, !health.isFitToLead, raft.acceptsProposals else { return false }
+        // Where the others have no room either, the next leader could not commit what is open here, and so not serve.
+        guard health.takesRecords || raft.commit >= log.end else { return false }
         if let offer = lastOffer {
             // In the same term the last offer was not taken up.
             let isRefused = offer.term == raft.term
@@ -93,10 +96,10 @@ extension Replica {
             let wait = isRefused ? Self.refusalPause : shard.settings.disk.handOverInterval
             guard now.nanoseconds(since: offer.at) >= wait else { return false }
         }
-        // What it lacks of the last moments it is sent before it is asked to stand.
-        guard let heir = heirs(now: now).first(where: { raft.progress(of: $0)?.state == .replicating }) else {
-            return false
-        }
+        // What it lacks of the last moments it is sent before it is asked to stand. Where records are refused anyway,
+        // nothing is lost by asking those again who have refused.
+        let heirs = heirs(now: now).filter { !health.takesRecords || !shard.isUnwilling($0, now: now) }
+        guard let heir = heirs.first(where: { raft.progress(of: $0)?.state == .replicating }) else { return false }
         lastOffer = LeadershipOffer(heir: heir, term: raft.term, at: now)
         step(.transferLeadership(to: heir))
         return true

@@ -111,6 +111,38 @@ import Testing
         #expect(load.flaws(in: try world.records(of: 0)) == [])
     }
 
+    @Test func aPeerThatRefusedAMomentAgoIsAskedAgain() throws {
+        // A new leader's first entry needs some room everywhere.
+        var disk = ShardWorld.settings
+        disk.ballast = Ballast(path: "data/ballast", size: ByteCount(3_000))
+        let world = try ShardWorld(disk: disk)
+        let load = WorldLoad(world)
+        let leader = try #require(world.waitForLeader())
+        world.pass(milliseconds: 50) { load.produce() }
+        #expect(world.pass(atMost: 1_000) { world.hasConverged })
+        for node in world.nodes { try leave(0, on: node.files) }
+        world.pass(milliseconds: 5_000)
+        #expect(world.leader == leader, "nobody else would")
+        let roomy = (leader + 1) % 3
+        world.nodes[roomy].files.capacity = nil
+        #expect(world.pass(atMost: 4_000) { world.leader == roomy })
+    }
+
+    @Test func whereAMajorityHasNoRoomTheLeaderStaysToServe() throws {
+        let world = try ShardWorld()
+        let load = WorldLoad(world)
+        let leader = try #require(world.waitForLeader())
+        world.pass(milliseconds: 50) { load.produce() }
+        for node in world.nodes { try leave(0, on: node.files) }
+        world.pass(milliseconds: 3_000) { load.produce() }
+        let others = [(leader + 1) % 3, (leader + 2) % 3]
+        world.nodes[others[0]].files.capacity = nil
+        world.pass(milliseconds: 5_000) { load.produce() }
+        #expect(world.leader == leader && world.replica(leader).highWatermark != nil)
+        world.nodes[others[1]].files.capacity = nil
+        #expect(world.pass(atMost: 4_000) { world.leader.map(others.contains) ?? false })
+    }
+
     @Test func ballastGoesOverboardAndIsTakenInAgain() throws {
         let files = SimFileSystem(seed: 3)
         try files.makeDirectory("data")
