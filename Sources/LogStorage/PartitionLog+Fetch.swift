@@ -11,8 +11,12 @@ extension PartitionLog {
     ///
     /// What begins before `from` is the batch that holds it, or a hole that compaction left (`HoleEntry`).
     ///
-    /// - Throws: `.outOfRange` when `from` lies before `firstOffset` or beyond the end.
-    /// - Complexity: O(log *n*) in index rows, plus O(markers) in the answer.
+    /// What this process has neither written nor read before is compared with its checksums first. The answer ends
+    /// before what does not match; whoever begins there is told.
+    ///
+    /// - Throws: `.outOfRange` when `from` lies before `firstOffset` or beyond the end; `.corrupt` when what is asked
+    ///   for is damaged.
+    /// - Complexity: O(log *n*) in index rows, plus O(markers) in the answer; O(bytes) where they are checked.
     public func fetch(from: Offset, upTo: Offset, limit: ByteCount) throws(LogError) -> [FetchPiece<FS.File>] {
         try checkUsable()
         let first = firstOffset
@@ -37,7 +41,15 @@ extension PartitionLog {
             else {
                 return pieces
             }
-            try appendRanges(of: place, to: end, position, &pieces)
+            let sound: Int64
+            do throws(LogError) {
+                sound = try checkedEnd(of: place, to: position)
+            } catch {
+                guard !pieces.isEmpty, case .corrupt = error else { throw error }
+                return pieces
+            }
+            try appendRanges(of: place, to: end, sound, &pieces)
+            guard sound == position else { return pieces }
             room -= position - place.position
             guard position == segments[place.segment].size else { return pieces }
             at = end
@@ -69,6 +81,33 @@ extension PartitionLog {
         guard position > place.position else { return nil }
         return (end, position)
     }
+
+    /// How far the bytes from `place` to `position` are right: at least to the end of the first entry.
+    private func checkedEnd(of place: Place, to position: Int64) throws(LogError) -> Int64 {
+        let segment = segments[place.segment]
+        if segment.checked.contains(place.position..<position) { return position }
+        let file = try onDisk { () throws(DiskError) in try segment.file() }
+        var reader = SegmentReader(file, path: segment.path, from: place.position, to: position)
+        let map = LogMap(terms: terms, markers: markers)
+        var at = place.index
+        var sound = place.position
+        do throws(LogError) {
+            while sound - place.position < Self.checkLimit, let head = try reader.next() {
+                if let objection = map.objection(to: head, at: at, before: segment.end) {
+                    throw .corrupt(.init(file: segment.path, position: ByteCount(sound), detail: objection))
+                }
+                at = at.advanced(by: head.slots)
+                sound = reader.position
+            }
+        } catch {
+            guard sound > place.position, case .corrupt = error else { throw error }
+        }
+        segment.checked.add(place.position..<sound)
+        return sound
+    }
+
+    /// How many bytes one fetch checks, about: some milliseconds' worth.
+    private static var checkLimit: Int64 { 4 << 20 }
 
     /// The bytes from `place` to `position`, without the markers among them.
     private func appendRanges(

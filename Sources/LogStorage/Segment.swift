@@ -24,6 +24,8 @@ final class Segment<FS: FileSystem> {
     /// What of its bytes is wrong, as far as known, in log order. While there is any, the file is neither read nor
     /// appended to.
     var damage: [LogDamage] = []
+    /// What of its bytes needs no check before it is sent to anybody.
+    var checked: CheckedBytes
     /// The first batch's greatest timestamp, from which `segment.ms` counts.
     var firstTimestamp: Int64?
     /// `Int64.min` while there are no records.
@@ -71,6 +73,7 @@ final class Segment<FS: FileSystem> {
             stored: summary.indexRows, in: fs)
         size = summary.size
         durableSize = summary.size
+        checked = CheckedBytes(of: summary.size)
         self.end = end
         firstTimestamp = summary.firstTimestamp
         maxTimestamp = summary.maxTimestamp
@@ -124,6 +127,7 @@ final class Segment<FS: FileSystem> {
     func cut(at position: Int64, end: LogIndex) throws(LogError) {
         size = position
         durableSize = min(durableSize, position)
+        checked.cut(at: position)
         self.end = end
         damage = damage.compactMap { $0.cut(at: end) }
         guard damage.isEmpty else {

@@ -146,6 +146,7 @@ extension PartitionLog {
         let new = findings.damage.filter { !known.contains($0.range) }
         // What a file has lost cannot come back, so what was known and is not found was cut.
         if !new.isEmpty { segment.damage = findings.damage }
+        if findings.damage.isEmpty { segment.checked.add(0..<inspection.size) }
         if findings.damage.isEmpty, segment.damage.isEmpty, !findings.indexMatches { try segment.rebuildIndex() }
         return new
     }
