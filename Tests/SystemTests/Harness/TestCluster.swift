@@ -34,8 +34,16 @@ struct TopicStatus: Decodable {
     }
 
     let name: String
+    let id: String
     let configs: [String: String?]
     let partitions: [Partition]
+
+    /// How the folders of its partitions' logs begin: its id in hexadecimal digits, which is in base 64 here.
+    var folder: String {
+        let plain = id.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
+        let bytes = Data(base64Encoded: plain + "==") ?? Data()
+        return bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
 }
 
 /// Real nodes on loopback, and what a test asks of them.
