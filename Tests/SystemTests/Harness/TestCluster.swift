@@ -213,13 +213,15 @@ final class TestCluster {
 ///
 /// `body` throws on the first thing that is wrong (`#require`); then the last words of every node are part of the
 /// failure.
+/// - Parameter prepare: called before the nodes are started.
 func withCluster(
     nodes count: Int = 3, settings: [String] = [], sourceLocation: SourceLocation = #_sourceLocation,
-    _ body: (TestCluster) throws -> Void
+    preparedBy prepare: (TestCluster) throws -> Void = { _ in }, _ body: (TestCluster) throws -> Void
 ) throws {
     let cluster = try TestCluster(try Workplace(), nodes: count, settings: settings)
     defer { for node in cluster.nodes + cluster.retired { node.end() } }
     do {
+        try prepare(cluster)
         for node in cluster.nodes { try node.start() }
         try cluster.waitUntilUp()
         try body(cluster)
