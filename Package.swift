@@ -96,7 +96,7 @@ let package = Package(
             name: "godwit",
             dependencies: [
                 "LogModel", "Settings", "Configuration", "KafkaWire", "RecordBatches", "Disk", "LogStorage",
-                "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
+                "Broker", "GodwitClient", "GodwitNode", argumentParser, histogram, logging, nioCore, nioPosix,
             ],
             swiftSettings: strict),
         // Runs seeds of the simulation for as long as one likes; for developers.
@@ -144,8 +144,8 @@ let package = Package(
         tests(
             "GodwitCommandTests",
             [
-                "LogModel", "Settings", "Configuration", "RecordBatches", "GodwitClient", "godwit", nioCore,
-                argumentParser,
+                "LogModel", "Settings", "Configuration", "RecordBatches", "MetadataCore", "Disk", "Broker",
+                "GodwitClient", "godwit", nioCore, argumentParser,
             ]),
         tests("SimulationTests", ["LogModel", "RaftCore", "Replication", "Disk", "Simulation"]),
         tests("TidyTests"),

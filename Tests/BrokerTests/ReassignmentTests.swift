@@ -5,6 +5,8 @@ import KafkaWire
 import LogModel
 import MetadataCore
 import NIOCore
+import RaftCore
+import Replication
 import Settings
 import Testing
 
@@ -65,6 +67,39 @@ func reassignment(
 }
 
 @Suite struct ReassignmentTests {
+    /// What the controller before it has decided may not have been applied here yet, and moves that are under way
+    /// would pass for done.
+    @Test func aControllerThatHasJustBeenElectedAnswersOnceItKnowsWhatWasDecided() throws {
+        let one = try OneController.withFourNodes()
+        _ = try one.reassign([2])
+        let shard = one.node.shard
+        let environment = one.node.environment
+        let replica = try #require(shard.replica(.metadata))
+        shard.receive(
+            .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
+        one.node.settle()
+        #expect(!one.controller.isLeader)
+        for _ in 0..<500 where !one.controller.isLeader {
+            environment.now = environment.now.advanced(byNanoseconds: 10_000_000)
+            shard.tick()
+            one.node.settleDiskExcluded()
+            // Its vote is stored; its first entry is not yet.
+            let work = environment.pending
+            environment.pending = []
+            for job in work { job() }
+        }
+        #expect(one.controller.isLeader && replica.highWatermark == nil)
+        var frame = try ListPartitionReassignmentsRequest().encodeFrame(
+            correlationID: 3, clientID: nil, version: 0
+        ).bytes
+        frame.moveReaderIndex(forwardBy: 4)
+        var answers: [ByteBuffer?] = []
+        one.controller.answer(frame, in: one.context) { answers.append($0) }
+        #expect(answers == [nil])
+        one.node.settle()
+        #expect(try one.answer(ListPartitionReassignmentsRequest(), version: 0).topics.first?.partitions.count == 1)
+    }
+
     @Test(arguments: AlterPartitionReassignmentsRequest.versions)
     func aMoveIsTakenAndListedUntilItsEnd(version: Int16) throws {
         let one = try OneController.withFourNodes()

@@ -37,18 +37,29 @@ final class ShardWorld {
 
     init(
         nodes count: Int = 3, seed: UInt64 = 1, disk: DiskSettings = settings, balance: UInt64 = 3_600_000_000_000,
-        catchUp: CatchUpSettings = CatchUpSettings()
+        catchUp: CatchUpSettings = CatchUpSettings(), founders: [Int]? = nil
     ) throws {
         cuts = Array(repeating: Array(repeating: false, count: count), count: count)
         isPaused = Array(repeating: false, count: count)
         for place in 0..<count {
-            let node = ShardNode(place: place, count: count, seed: seed &* 31 &+ UInt64(place), world: self)
+            let node = ShardNode(place: place, seed: seed &* 31 &+ UInt64(place), world: self)
             nodes.append(node)
-            try node.start(disk: disk, balance: balance, catchUp: catchUp)
+            try node.start(disk: disk, balance: balance, catchUp: catchUp, founders: founders ?? Array(0..<count))
         }
         now += 2_000_000
         for node in nodes { node.environment.runJobs() }
         for one in 0..<count { for other in 0..<count where one != other { connect(one, other) } }
+    }
+
+    /// All nodes are told who should belong to the group.
+    func wish(_ replicas: [Int], learners: [Int] = []) {
+        for node in nodes {
+            var assignment = node.assignment
+            assignment.replicas = replicas.map { NodeID(Int32($0)) }
+            assignment.learners = learners.map { NodeID(Int32($0)) }
+            assignment.isSettled = false
+            node.shard.replica(Self.partition)?.adopt(assignment)
+        }
     }
 
     func connect(_ one: Int, _ other: Int) {
@@ -136,11 +147,11 @@ final class ShardNode {
     let files: SimFileSystem
     let environment: WorldEnvironment
     private(set) var shard: Shard<WorldEnvironment>
-    private let count: Int
+    private(set) var assignment: ReplicaAssignment
 
-    init(place: Int, count: Int, seed: UInt64, world: ShardWorld) {
+    init(place: Int, seed: UInt64, world: ShardWorld) {
         self.place = place
-        self.count = count
+        assignment = Self.assignment(founders: [])
         files = SimFileSystem(seed: seed)
         environment = WorldEnvironment(place: place, files: files, world: world)
         do {
@@ -169,17 +180,20 @@ final class ShardNode {
             environment: environment, journal: journal)
     }
 
-    func start(disk: DiskSettings, balance: UInt64, catchUp: CatchUpSettings) throws {
+    private static func assignment(founders: [Int]) -> ReplicaAssignment {
+        ReplicaAssignment(
+            partition: ShardWorld.partition, replicas: founders.map { NodeID(Int32($0)) }, directory: "data/log",
+            limits: LogLimits(
+                segmentBytes: ByteCount(4_000), segmentMilliseconds: 1 << 40, indexIntervalBytes: ByteCount(500),
+                tailBytes: ByteCount(2_000), checkpointBytes: ByteCount(3_000)))
+    }
+
+    func start(disk: DiskSettings, balance: UInt64, catchUp: CatchUpSettings, founders: [Int]) throws {
         let journal = try HardStateJournal.open(directory: "data/votes", in: files)
         shard = Self.shard(
             environment, journal, disk: disk, balance: balance, catchUp: catchUp, seed: UInt64(place) + 7)
-        let replicas = (0..<count).map { NodeID(Int32($0)) }
-        shard.host(
-            ReplicaAssignment(
-                partition: ShardWorld.partition, replicas: replicas, directory: "data/log",
-                limits: LogLimits(
-                    segmentBytes: ByteCount(4_000), segmentMilliseconds: 1 << 40, indexIntervalBytes: ByteCount(500),
-                    tailBytes: ByteCount(2_000), checkpointBytes: ByteCount(3_000))))
+        assignment = Self.assignment(founders: founders)
+        shard.host(assignment)
     }
 
     func receive(_ letter: ShardWorld.Letter) {
@@ -255,6 +269,9 @@ final class WorldEnvironment: ShardEnvironment {
     private(set) var lastLeadership: Leadership?
     func learned(_ leadership: Leadership) { lastLeadership = leadership }
     func report(_ event: ShardEvent) { events.append(event) }
+    /// What the leader here has told the node of its group's members.
+    private(set) var settled: [RaftMembers] = []
+    func membersCommitted(_ partition: PartitionID, _ members: RaftMembers) { settled.append(members) }
 
     /// How many of the events say this.
     func count(_ isIt: (ShardEvent) -> Bool) -> Int { events.count(where: isIt) }

@@ -25,10 +25,16 @@ public struct PlanningContext: Sendable {
 }
 
 extension Controller {
-    /// Answers a forwarded admin request with a whole response frame; `nil` when this node is not the controller or
-    /// the request is none that a controller answers.
+    /// Answers a forwarded admin request with a whole response frame; `nil` when this node is not the controller, does
+    /// not know yet what the one before it has decided, or the request is none that a controller answers.
     public func answer(_ frame: ByteBuffer, in context: PlanningContext, reply: @escaping (ByteBuffer?) -> Void) {
-        guard isLeader else { return reply(nil) }
+        guard let replica, replica.highWatermark != nil else { return reply(nil) }
+        /// What is only looked at, and goes through no log, is told by the controller of this moment and nobody else.
+        func onceConfirmed(_ answer: @escaping () -> Void) {
+            replica.confirmLeadership { isLeader in
+                if isLeader { answer() } else { reply(nil) }
+            }
+        }
         var body = frame
         do throws(WireError) {
             let header = try RequestHeader.decode(from: &body)
@@ -55,13 +61,13 @@ extension Controller {
                 alterReassignments(request) { Self.encode($0, header, reply) }
             case .listPartitionReassignments:
                 let request = try ListPartitionReassignmentsRequest.decode(body, version: header.version)
-                Self.encode(reassignments(request), header, reply)
+                onceConfirmed { Self.encode(self.reassignments(request), header, reply) }
             case .balanceCluster:
                 let request = try BalanceClusterRequest.decode(body, version: header.version)
-                balance(request, in: context) { Self.encode($0, header, reply) }
+                onceConfirmed { self.balance(request, in: context) { Self.encode($0, header, reply) } }
             case .describeQuorum:
                 let request = try DescribeQuorumRequest.decode(body, version: header.version)
-                Self.encode(quorum(request), header, reply)
+                onceConfirmed { Self.encode(self.quorum(request), header, reply) }
             case .addRaftVoter:
                 let request = try AddRaftVoterRequest.decode(body, version: header.version)
                 addVoter(request) { Self.encode($0, header, reply) }

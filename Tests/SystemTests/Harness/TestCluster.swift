@@ -34,8 +34,16 @@ struct TopicStatus: Decodable {
     }
 
     let name: String
+    let id: String
     let configs: [String: String?]
     let partitions: [Partition]
+
+    /// How the folders of its partitions' logs begin: its id in hexadecimal digits, which is in base 64 here.
+    var folder: String {
+        let plain = id.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
+        let bytes = Data(base64Encoded: plain + "==") ?? Data()
+        return bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
 }
 
 /// Real nodes on loopback, and what a test asks of them.
@@ -205,13 +213,15 @@ final class TestCluster {
 ///
 /// `body` throws on the first thing that is wrong (`#require`); then the last words of every node are part of the
 /// failure.
+/// - Parameter prepare: called before the nodes are started.
 func withCluster(
     nodes count: Int = 3, settings: [String] = [], sourceLocation: SourceLocation = #_sourceLocation,
-    _ body: (TestCluster) throws -> Void
+    preparedBy prepare: (TestCluster) throws -> Void = { _ in }, _ body: (TestCluster) throws -> Void
 ) throws {
     let cluster = try TestCluster(try Workplace(), nodes: count, settings: settings)
     defer { for node in cluster.nodes + cluster.retired { node.end() } }
     do {
+        try prepare(cluster)
         for node in cluster.nodes { try node.start() }
         try cluster.waitUntilUp()
         try body(cluster)

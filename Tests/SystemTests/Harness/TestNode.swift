@@ -19,6 +19,10 @@ final class TestNode {
     let data: URL
     private let logFile: URL
     private var process: ChildProcess?
+    /// The program that the node is started through, with its arguments: it must become the node.
+    var starter: [String] = []
+    /// Variables of the node's own.
+    var environment: [String: String] = [:]
     /// How long the log was when the present life began, in bytes.
     private var lifeBegan = 0
 
@@ -59,7 +63,8 @@ final class TestNode {
         precondition(!isRunning, "node \(id) runs already")
         lifeBegan = (try? FileManager.default.attributesOfItem(atPath: logFile.path)[.size] as? Int) ?? 0
         process = try ChildProcess(
-            "node \(id)", [Workplace.godwit, "node", "--config", configuration.path], output: logFile)
+            "node \(id)", starter + [Workplace.godwit, "node", "--config", configuration.path], output: logFile,
+            environment: environment)
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -89,7 +94,7 @@ final class TestNode {
 
     /// The content of each partition's log, its segments one after another, by the partition's folder.
     var logs: [String: Data] {
-        let topics = data.appending(path: "topics")
+        let topics = visibleData.appending(path: "topics")
         let paths = FileManager.default.enumerator(atPath: topics.path)?.compactMap { $0 as? String } ?? []
         var logs: [String: Data] = [:]
         for path in paths.sorted() where path.hasSuffix(".log") {
@@ -97,6 +102,12 @@ final class TestNode {
             logs[String(path.split(separator: "/")[0]), default: Data()] += segment
         }
         return logs
+    }
+
+    /// Its data as seen from here: a node with mounts of its own may have something else there.
+    var visibleData: URL {
+        guard let pid, !starter.isEmpty else { return data }
+        return URL(filePath: "/proc/\(pid)/root\(data.path)")
     }
 
     var tail: String { process?.tail(25) ?? "" }

@@ -42,6 +42,15 @@ extension SystemTests {
             return try #require(found).replicas
         }
 
+        /// Waits until the nodes know that a partition has been moved: the controller knows it before the others do.
+        private func waitUntilPlaced(_ cluster: TestCluster, _ partition: Int, on nodes: [Int]) throws {
+            var seen: [Int] = []
+            try wait(for: "partition \(partition) to be kept by \(nodes); it is kept by \(seen)", upTo: 5) {
+                seen = try replicas(cluster, partition)
+                return seen == nodes
+            }
+        }
+
         private func move(_ cluster: TestCluster, _ partition: Int, to nodes: [Int]) throws {
             _ = try cluster.godwit(
                 "cluster", "move", "steady:\(partition)", "--to", nodes.map { "\($0)" }.joined(separator: ","))
@@ -49,21 +58,20 @@ extension SystemTests {
 
         /// Waits until every partition lies on the nodes that are to keep it and nowhere else, the same byte for byte.
         private func waitUntilPlacesAgree(_ cluster: TestCluster) throws {
+            let topic = try cluster.describe("steady")
             var placed: [String: Set<Int>] = [:]
-            for partition in try cluster.describe("steady").partitions {
-                placed["-\(partition.index)"] = Set(partition.replicas)
+            for partition in topic.partitions {
+                placed["\(topic.folder)-\(partition.index)"] = Set(partition.replicas)
             }
             var seen = ""
             try wait(for: "each log where it belongs, the same everywhere (\(seen))", lookingEvery: 200) {
                 seen = ""
-                for (suffix, nodes) in placed.sorted(by: { $0.key < $1.key }) {
+                for (folder, nodes) in placed.sorted(by: { $0.key < $1.key }) {
                     var kept: [Int: Data] = [:]
-                    for node in cluster.nodes {
-                        for (folder, content) in node.logs where folder.hasSuffix(suffix) { kept[node.id] = content }
-                    }
+                    for node in cluster.nodes { kept[node.id] = node.logs[folder] }
                     let sizes = kept.mapValues(\.count).sorted { $0.key < $1.key }
                     if Set(kept.keys) != nodes || Set(kept.values).count != 1 {
-                        seen += " \(suffix) on \(nodes.sorted()): \(sizes)"
+                        seen += " \(folder) on \(nodes.sorted()): \(sizes)"
                     }
                 }
                 return seen.isEmpty
@@ -84,7 +92,7 @@ extension SystemTests {
                     try leader.kill()
                     try load.waitForAcknowledgements("after node \(leader.id), which led, was killed", upTo: 30)
                     try waitUntilDone(cluster)
-                    try #require(try replicas(cluster, partition) == target)
+                    try waitUntilPlaced(cluster, partition, on: target)
                     try leader.start()
                     try cluster.waitUntilWhole()
                 }
@@ -105,7 +113,7 @@ extension SystemTests {
                 for target in [others, before, [before[2], others[0], others[1]]] {
                     try move(cluster, 0, to: target)
                     try waitUntilDone(cluster)
-                    try #require(try replicas(cluster, 0) == target)
+                    try waitUntilPlaced(cluster, 0, on: target)
                     try load.waitForAcknowledgements("after the move to \(target)")
                 }
                 // All of them die: who votes must be known from the log alone.
@@ -136,7 +144,7 @@ extension SystemTests {
                 try load.waitForAcknowledgements("while the move waits")
                 _ = try cluster.godwit("cluster", "cancel", "steady:0")
                 try waitUntilDone(cluster)
-                try #require(try replicas(cluster, 0) == before)
+                try waitUntilPlaced(cluster, 0, on: before)
                 try spare.start()
                 try cluster.waitUntilWhole()
                 try load.stop()
@@ -155,15 +163,24 @@ extension SystemTests {
                 _ = try cluster.godwit("cluster", "decommission", "\(leaver.id)", "--execute", "--no-wait")
                 try cluster.node(controller).kill()
                 try load.waitForAcknowledgements("after the controller was killed", upTo: 30)
+                // Where the dead node is the only one that has no copy yet, the move waits for it.
                 var left: [Int] = []
-                try wait(for: "node \(leaver.id) to keep nothing; it keeps \(left)", upTo: 90, lookingEvery: 200) {
-                    guard let topic = try? cluster.describe("steady") else { return false }
-                    left = topic.partitions.filter { $0.replicas.contains(leaver.id) }.map(\.index)
-                    return left.isEmpty
+                func waitUntilEmpty(of partitions: (TopicStatus.Partition) -> Bool) throws {
+                    try wait(for: "node \(leaver.id) to keep less; it keeps \(left)", upTo: 60, lookingEvery: 200) {
+                        guard let topic = try? cluster.describe("steady") else { return false }
+                        let kept = topic.partitions.filter { $0.replicas.contains(leaver.id) && partitions($0) }
+                        left = kept.map(\.index)
+                        return left.isEmpty
+                    }
                 }
-                try waitUntilDone(cluster)
+                try waitUntilEmpty { $0.replicas.contains(controller) }
                 try cluster.node(controller).start()
-                try cluster.waitUntilUp()
+                try waitUntilEmpty { _ in true }
+                try waitUntilDone(cluster)
+                // It leaves the cluster then, and ends.
+                try #require(try leaver.waitForEnd(upTo: 60) == 0, "\(leaver.tail)")
+                cluster.retire(leaver)
+                try cluster.waitUntilWhole()
                 try load.waitForAcknowledgements("at the end")
                 try load.stop()
                 try load.requireNothingLost()
