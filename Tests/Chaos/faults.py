@@ -430,8 +430,8 @@ class Move(Fault):
     def heal(self):
         if self.is_cancelled:
             self.cluster.command("cluster", "cancel", self.choice)
-        elif len(self.wish) < self.view.replicas:
-            # Back to where it was, whether the first move has ended or not.
+        if len(self.wish) < self.view.replicas:
+            # Back to where it was, whether the first move has ended or not; it may have been too late to cancel it.
             numbers = [node.number for node in self.cluster.nodes]
             self.chance.shuffle(numbers)
             deadline = time.monotonic() + 60
