@@ -21,6 +21,7 @@ struct Simulate: ParsableCommand {
     @Option(help: "End after so many broken seeds.") var failures: Int = 5
     @Flag(help: "Say what happens, event by event.") var trace = false
     @Flag(help: "Print each seed and the digest of its events.") var digests = false
+    @Flag(help: "Make each broken seed small, and say what is left of it.") var shrink = false
     @Flag(help: "List how often each mark of the code was hit.") var marks = false
 
     func validate() throws {
@@ -43,6 +44,10 @@ struct Simulate: ParsableCommand {
                 trace: trace ? { print($0) } : nil)
             tally.add(report)
             if digests { print("\(seed) \(report.digest)") } else if report.violation != nil || trace { print(report) }
+            if shrink, report.violation != nil, var shrinking = Shrinking(seed: seed, climate: climate) {
+                shrinking.shrink()
+                print(shrinking.summary)
+            }
             seed += 1
             if Self.seconds(CLOCK_MONOTONIC) - said >= 60 {
                 said = Self.seconds(CLOCK_MONOTONIC)

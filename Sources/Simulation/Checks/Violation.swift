@@ -57,6 +57,8 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case liveness = "V1"
         /// Each request ends, or is refused with a known reason, within its time.
         case requestsEnd = "V2"
+        /// Changes of who belongs to a group come to their end.
+        case movesEnd = "V4"
         /// A replica stopped itself although its disk did what disks do.
         case stopped = "V5"
         /// After the faults end consumers read all that there is.

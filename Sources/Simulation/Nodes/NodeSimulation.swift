@@ -63,6 +63,8 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         /// Answers that told a member that it is none any more.
         public var fencedMembers = 0
         public var faults: [WorldClimate.Fault: Int] = [:]
+        /// How many faults there were, those that were left out included.
+        public var strikes = 0
         /// Virtual nanoseconds.
         public var time: UInt64 = 0
     }
@@ -117,6 +119,7 @@ extension World {
     private func finish() {
         statistics.committed = groups.values.reduce(0) { $0 + $1.consensus.committed.count }
         statistics.time = now
+        statistics.strikes = strikes
     }
 
     /// The cluster comes about, and its topics are made.

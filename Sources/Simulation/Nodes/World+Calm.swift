@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Broker
 import GodwitNode
 import LogModel
 import LogStorage
+import MetadataCore
 import NIOCore
 import RecordBatches
 import Replication
@@ -53,8 +55,9 @@ extension World {
         let bound = now + 20 * climate.base.electionTimeout + 10_000_000_000 + backlogTime
         while now < bound {
             guard run(until: now + 20_000_000) else { return false }
-            if orderedGroups.allSatisfy({ hasConverged($0) }) { return true }
+            if orderedGroups.allSatisfy({ hasConverged($0) }), movesAreDone { return true }
         }
+        if !movesAreDone { broke(Violation(.movesEnd, "partitions are still being moved: \(moving)")) }
         for group in orderedGroups where !hasConverged(group) {
             broke(
                 Violation(
@@ -62,6 +65,14 @@ extension World {
         }
         return false
     }
+
+    /// The partitions that some node of the core believes to be on the move.
+    private var moving: [PartitionID] {
+        machines.filter { core.contains($0.place) }
+            .flatMap { $0.cell?.broker.view.cluster.movingPartitions ?? [] }
+    }
+
+    private var movesAreDone: Bool { moving.isEmpty }
 
     private func hasConverged(_ group: GroupWatch) -> Bool {
         guard !group.isDoomed else { return true }

@@ -36,6 +36,8 @@ final class World {
     var violation: Violation?
     var trace: ((String) -> Void)?
     var isCalm = false
+    /// How many faults there were, those that were left out included.
+    var strikes = 0
     /// The ids of the topics that the checks have seen.
     var topicIDs: [String: TopicID] = [:]
     var groupWorld: GroupWorld?
