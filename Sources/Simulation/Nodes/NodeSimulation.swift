@@ -55,6 +55,8 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         public var committed = 0
         /// Requests of groups' members and administrators.
         public var groupRequests = 0
+        /// What clients did and were told, as histories count it.
+        public var operations = 0
         /// Offsets of partitions acknowledged as committed.
         public var groupCommits = 0
         public var offsetFetches = 0
@@ -106,6 +108,7 @@ extension World {
         guard run(until: now + climate.base.storm) else { return finish() }
         calmDown()
         guard proveAlive(), converge(), groupWorld?.drain() ?? true, converge() else { return finish() }
+        guard staysQuiet() else { return finish() }
         do {
             for group in orderedGroups where group.isData { try readEverything(group) }
         } catch let error as Violation {
@@ -113,6 +116,7 @@ extension World {
         } catch {
             broke(Violation(.noLoss, "a log cannot be read at the end: \(error)"))
         }
+        if violation == nil { judgeHistories() }
         finish()
     }
 
