@@ -89,7 +89,8 @@ let package = Package(
             "Simulation",
             [
                 "LogModel", "Settings", "KafkaWire", "RecordBatches", "RaftCore", "PeerWire", "MetadataCore",
-                "GroupCore", "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode", nioCore, logging,
+                "GroupCore", "Histories", "Disk", "LogStorage", "Transport", "Replication", "Broker", "GodwitNode",
+                nioCore, logging,
             ]),
         // The program.
         .executableTarget(

@@ -203,6 +203,7 @@ extension PartitionLog {
         }
         try onDisk { () throws(DiskError) in try segment.file().truncate(to: ByteCount(segment.size)) }
         segment.needsSync = true
+        Mark.hit("PartitionLog.cut-torn-end")
         recovery.cut += ByteCount(tail - segment.size)
     }
 

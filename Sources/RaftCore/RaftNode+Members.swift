@@ -141,6 +141,7 @@ extension RaftNode {
     /// Tells those who are out that they are, and forgets them.
     private mutating func sayFarewell(into output: inout Output) {
         guard peers.contains(where: { !members.contains($0.peer) }) else { return }
+        Mark.hit("RaftNode.said-farewell")
         let sequence = nextSequence()
         for peer in peers where !members.contains(peer.peer) {
             // They believe it as far as they have checked their logs.
@@ -152,6 +153,7 @@ extension RaftNode {
 
     /// A leader who is out gives leadership to the voter that has come furthest, and leads no longer.
     private mutating func handOver(into output: inout Output) {
+        Mark.hit("RaftNode.removed-leader-hands-over")
         var heir: Progress?
         for peer in peers where peer.isVoter && peer.memory == .sound {
             guard now.nanoseconds(since: peer.lastHeard) < timing.electionTimeout else { continue }

@@ -20,6 +20,7 @@ extension RaftNode {
         #endif
         let span = timing.electionTimeout
         guard isQuorum(where: { now.nanoseconds(since: $0.lastHeard) < span }) else {
+            Mark.hit("RaftNode.stepped-down-out-of-touch")
             stepDown(into: &output)
             return
         }

@@ -31,7 +31,8 @@ extension Replica {
                     shard.catchUp.ended(key)
                 }
                 do throws(LogError) {
-                    let slice = try log.read(from: plan.prev.end, limit: plan.limit)
+                    let limit = Whim.strikes("Replica.short-append") ? ByteCount(1) : plan.limit
+                    let slice = try log.read(from: plan.prev.end, limit: limit)
                     send(
                         slice.bytes, runs: slice.runs.map { TermRun(term: $0.term, end: $0.end) }, size: slice.size,
                         to: peer)
@@ -44,6 +45,7 @@ extension Replica {
                     return
                 }
             case .snapshot:
+                Mark.hit("Replica.sent-snapshot")
                 sendSnapshot(to: peer)
             }
         }

@@ -151,6 +151,7 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         do throws(LogError) {
             if let end = work.truncate {
+                Mark.hit("Replica.truncated")
                 try log.truncate(to: end)
                 failProduces(cutAt: end)
             }
@@ -218,6 +219,7 @@ public final class Replica<Environment: ShardEnvironment> {
             shard.environment.report(.becameLeader(id, term))
             state?.leadershipChanged(isLeader: true, term: term)
         case .steppedDown(let term):
+            if !waitingProduces.isEmpty { Mark.hit("Replica.voted-out-with-waiting-produces") }
             leadsSince = nil
             inTouchUntil = .zero
             shard.environment.report(.steppedDown(id, term))

@@ -118,6 +118,7 @@ extension Shard {
     }
 
     private func revive(_ old: Replica<Environment>, log: sending PartitionLog<Environment.Files>, isRebuilding: Bool) {
+        Mark.hit("Shard.revived")
         reopenings[old.id] = nil
         replace(old, log: log, isRebuilding: isRebuilding)
         environment.report(.revived(old.id, summary: "\(log.recovery)"))

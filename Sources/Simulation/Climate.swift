@@ -149,6 +149,19 @@ public struct Climate: Sendable, CustomStringConvertible {
         }
     }
 
+    /// The same seed's climate on a good day.
+    public static func quiet(seed: UInt64) -> Self {
+        var climate = Self(seed: seed)
+        climate.faultInterval = 0
+        climate.wishInterval = 0
+        climate.isStream = true
+        climate.damagePerMille = 0
+        climate.balanceInterval = 60_000_000_000
+        // A disk of which three syncs take long now and then counts as slow, and leaderships leave it, as they should.
+        climate.syncDelay = min(climate.syncDelay, 2_000_000)
+        return climate
+    }
+
     var founders: [NodeID] { (0..<foundingNodes).map { NodeID(Int32($0)) } }
 
     /// The replicas that a partition begins with, the preferred leader first.

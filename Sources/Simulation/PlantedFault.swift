@@ -52,16 +52,18 @@ public enum PlantedFault: String, CaseIterable, Sendable {
     case fetchAboveWatermark
     /// A follower cuts off what is committed.
     case committedCut
+    /// A leader tells an end of its log that lies before what it has acknowledged.
+    case staleEnds
 
     private static let onlyOfNodes: [Self] = [
-        .hastyLeader, .hastyFollowers, .oldTermCommit, .fetchAboveWatermark, .committedCut,
+        .hastyLeader, .hastyFollowers, .oldTermCommit, .fetchAboveWatermark, .committedCut, .staleEnds,
     ]
     /// Those that `Simulation` plants.
     public static var ofShards: [Self] { allCases.filter { !onlyOfNodes.contains($0) } }
     /// Those that `NodeSimulation` plants.
     public static var ofNodes: [Self] {
         let others: [Self] = [
-            .earlyCommitReplies, .coordinatorOfThePast, .unfencedCommits, .forgottenLastCommit, .membersOnCommit,
+            .earlyCommitReplies, .coordinatorOfThePast, .unfencedCommits, .forgottenLastCommit,
         ]
         return allCases.filter { !others.contains($0) }
     }

@@ -63,6 +63,8 @@ public struct SimulationReport: Sendable, CustomStringConvertible {
         public var assignments = 0
         /// Answers that told a member that it is none any more.
         public var fencedMembers = 0
+        /// Virtual nanoseconds.
+        public var time: UInt64 = 0
     }
 
     public let seed: UInt64
@@ -117,6 +119,7 @@ extension Cluster {
     }
 
     private func finish() {
+        statistics.time = now
         statistics.read = records.reduce(0) { $0 + $1.readCount }
         statistics.memberChanges = consensus.reduce(0) { $0 + $1.committed.count { $0.members != nil } }
         statistics.committed = consensus.reduce(0) { $0 + $1.committed.count }

@@ -17,10 +17,12 @@ struct Simulate: ParsableCommand {
     @Option(help: "How many seconds to go on.") var seconds: Int = .max
     @Option(help: "lite, ordinary, reconfiguration, disks or quiet, instead of the one drawn from each seed.")
     var profile: String?
+    @Flag(help: "Shards alone, without the nodes around them; of the profiles only quiet.") var shards = false
     @Option(help: "A fault to put in on purpose.") var plant: String?
     @Option(help: "End after so many broken seeds.") var failures: Int = 5
     @Flag(help: "Say what happens, event by event.") var trace = false
     @Flag(help: "Print each seed and the digest of its events.") var digests = false
+    @Flag(help: "Make each broken seed small, and say what is left of it.") var shrink = false
     @Flag(help: "List how often each mark of the code was hit.") var marks = false
 
     func validate() throws {
@@ -37,17 +39,27 @@ struct Simulate: ParsableCommand {
         var said = began
         var seed = from
         while seed - from < seeds, tally.broken < failures, Self.seconds(CLOCK_MONOTONIC) - began < seconds {
+            defer {
+                seed += 1
+                if Self.seconds(CLOCK_MONOTONIC) - said >= 60 {
+                    said = Self.seconds(CLOCK_MONOTONIC)
+                    print(tally.line)
+                    fflush(nil)
+                }
+            }
+            guard !shards else {
+                runShards(seed, &tally)
+                continue
+            }
             let climate = WorldClimate(seed: seed, profile: profile.flatMap { .init(rawValue: $0) })
             let report = NodeSimulation.run(
                 seed: seed, climate: climate, planted: plant.flatMap { .init(rawValue: $0) }, marks: probe,
                 trace: trace ? { print($0) } : nil)
             tally.add(report)
             if digests { print("\(seed) \(report.digest)") } else if report.violation != nil || trace { print(report) }
-            seed += 1
-            if Self.seconds(CLOCK_MONOTONIC) - said >= 60 {
-                said = Self.seconds(CLOCK_MONOTONIC)
-                print(tally.line)
-                fflush(nil)
+            if shrink, report.violation != nil, var shrinking = Shrinking(seed: seed, climate: climate) {
+                shrinking.shrink()
+                print(shrinking.summary)
             }
         }
         if !digests { print(tally.line) }
@@ -55,6 +67,14 @@ struct Simulate: ParsableCommand {
             for (name, count) in probe.marks.sorted(by: { $0.key < $1.key }) { print("mark \(name): \(count)") }
         }
         if tally.broken > 0 { throw ExitCode.failure }
+    }
+
+    private func runShards(_ seed: UInt64, _ tally: inout Tally) {
+        let report = Simulation.run(
+            seed: seed, climate: profile == "quiet" ? Climate.quiet(seed: seed) : nil,
+            planted: plant.flatMap { .init(rawValue: $0) }, trace: trace ? { print($0) } : nil)
+        tally.add(report)
+        if digests { print("\(seed) \(report.digest)") } else if report.violation != nil || trace { print(report) }
     }
 
     private static func seconds(_ clock: clockid_t) -> Int {
@@ -79,6 +99,17 @@ struct Simulate: ParsableCommand {
             broken += report.violation == nil ? 0 : 1
             events += report.statistics.events
             requests += report.statistics.requests
+            acknowledged += report.statistics.acknowledged
+            elections += report.statistics.elections
+            faults += report.statistics.faults.values.reduce(0, +)
+            time += report.statistics.time
+        }
+
+        mutating func add(_ report: SimulationReport) {
+            runs += 1
+            broken += report.violation == nil ? 0 : 1
+            events += report.statistics.events
+            requests += report.statistics.groupRequests + report.statistics.produced
             acknowledged += report.statistics.acknowledged
             elections += report.statistics.elections
             faults += report.statistics.faults.values.reduce(0, +)

@@ -22,6 +22,8 @@ import Testing
         (.oldTermCommit, [.currentTermCommit, .quorumLog, .stateMachineSafety]),
         (.fetchAboveWatermark, [.quorumLog]),
         (.committedCut, [.noTruncationBelowCommit]),
+        (.staleEnds, [.history]),
+        (.membersOnCommit, [.memberDiscipline]),
     ]
 
     @Test(arguments: PlantedFault.ofNodes)

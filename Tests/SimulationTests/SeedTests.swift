@@ -49,12 +49,7 @@ import Testing
     /// V8: without faults a partition elects once and stays with whom it has elected.
     @Test func quietClusterElectsOnce() {
         for seed in UInt64(0)..<20 {
-            var climate = Climate(seed: seed)
-            climate.faultInterval = 0
-            climate.wishInterval = 0
-            climate.isStream = true
-            climate.damagePerMille = 0
-            climate.balanceInterval = 60_000_000_000
+            let climate = Climate.quiet(seed: seed)
             let report = Simulation.run(seed: seed, climate: climate)
             #expect(report.violation == nil, "\(report)")
             #expect(report.statistics.elections == climate.allPartitions, "\(report)")

@@ -57,10 +57,16 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case liveness = "V1"
         /// Each request ends, or is refused with a known reason, within its time.
         case requestsEnd = "V2"
+        /// What clients have seen, taken together, is the history of one log (reliability.md §2.2 and §2.3).
+        case history = "H"
+        /// Changes of who belongs to a group come to their end.
+        case movesEnd = "V4"
         /// A replica stopped itself although its disk did what disks do.
         case stopped = "V5"
         /// After the faults end consumers read all that there is.
         case drained = "V6"
+        /// A cluster that is well and has nothing to do elects nobody again and again.
+        case quiet = "V8"
     }
 
     public let promise: Promise

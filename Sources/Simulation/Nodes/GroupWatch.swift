@@ -22,6 +22,8 @@ final class GroupWatch {
     let isData: Bool
     /// The highest start that somebody who deletes records was told.
     var trimmed: Int64 = 0
+    /// Leaders that came since somebody began to count.
+    var elections = 0
     /// Somebody has asked to delete the topic.
     var isDoomed = false
 
@@ -90,6 +92,7 @@ extension World {
             node: id, term: raft.term, role: raft.role, leader: raft.leader, commit: commit, durable: log.durable,
             start: start.end, end: log.end, highWatermark: replica.highWatermark,
             commitOffset: last?.commit == commit ? last?.commitOffset ?? .zero : log.offset(at: commit))
+        view.members = planted == .membersOnCommit ? raft.members(at: commit) : raft.members
         if view.role == .leader {
             view.voters = raft.members.voters
             view.outgoing = raft.members.outgoing

@@ -55,6 +55,8 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         public var committed = 0
         /// Requests of groups' members and administrators.
         public var groupRequests = 0
+        /// What clients did and were told, as histories count it.
+        public var operations = 0
         /// Offsets of partitions acknowledged as committed.
         public var groupCommits = 0
         public var offsetFetches = 0
@@ -63,6 +65,8 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         /// Answers that told a member that it is none any more.
         public var fencedMembers = 0
         public var faults: [WorldClimate.Fault: Int] = [:]
+        /// How many faults there were, those that were left out included.
+        public var strikes = 0
         /// Virtual nanoseconds.
         public var time: UInt64 = 0
     }
@@ -104,6 +108,7 @@ extension World {
         guard run(until: now + climate.base.storm) else { return finish() }
         calmDown()
         guard proveAlive(), converge(), groupWorld?.drain() ?? true, converge() else { return finish() }
+        guard staysQuiet() else { return finish() }
         do {
             for group in orderedGroups where group.isData { try readEverything(group) }
         } catch let error as Violation {
@@ -111,12 +116,14 @@ extension World {
         } catch {
             broke(Violation(.noLoss, "a log cannot be read at the end: \(error)"))
         }
+        if violation == nil { judgeHistories() }
         finish()
     }
 
     private func finish() {
         statistics.committed = groups.values.reduce(0) { $0 + $1.consensus.committed.count }
         statistics.time = now
+        statistics.strikes = strikes
     }
 
     /// The cluster comes about, and its topics are made.

@@ -27,11 +27,52 @@ enum Parcel {
     }
 }
 
+extension Parcel {
+    /// Of `Forward.kind`.
+    private enum Kind {
+        static let request: UInt8 = 1
+        static let answer: UInt8 = 2
+        static let refusal: UInt8 = 3
+    }
+
+    /// The frame that a node writes to its connection.
+    var frame: ByteBuffer {
+        var writer = PeerWriter()
+        switch self {
+        case .letter(let letter): writer.add(letter.message, of: letter.group, payload: [letter.payload])
+        case .leaders(let leaders): for leader in leaders { writer.add(leader) }
+        case .forward(let id, let bytes): writer.add(forward: Forward(id: id, kind: Kind.request, bytes: bytes))
+        case .forwardReply(let id, let bytes):
+            let kind = bytes == nil ? Kind.refusal : Kind.answer
+            writer.add(forwardReply: Forward(id: id, kind: kind, bytes: bytes ?? ByteBuffer()))
+        }
+        var frame = ByteBuffer()
+        for piece in writer.take() { frame.writeImmutableBuffer(piece) }
+        return frame
+    }
+
+    /// What a node reads from its connection; `nil` when there was nothing to say.
+    init?(frame: ByteBuffer) throws(PeerWireError) {
+        var arrived = frame
+        guard let body = try PeerFrame.next(from: &arrived, maximumSize: frame.readableBytes) else { return nil }
+        switch try PeerFrame(body) {
+        case .letters(let letters) where letters.count == 1: self = .letter(letters[0])
+        case .leaders(let leaders): self = .leaders(leaders)
+        case .forward(let forward): self = .forward(id: forward.id, forward.bytes)
+        case .forwardReply(let reply):
+            self = .forwardReply(id: reply.id, reply.kind == Kind.answer ? reply.bytes : nil)
+        case .hello, .helloReply, .letters: return nil
+        }
+    }
+}
+
 /// Who can reach whom, and what is on its way. Every link has two directions, and each can fail alone.
 struct PeerNetwork {
     /// Something on its way, in the order of sending.
     struct Shipment {
-        let parcel: Parcel
+        /// One frame of `PeerWire`.
+        let frame: ByteBuffer
+        let lane: Int
         let number: UInt64
         let connection: Int
     }
@@ -87,7 +128,8 @@ extension World {
         guard network[from, to].isConnected else { return }
         network.shipments += 1
         let connection = network[from, to].connection
-        let shipment = PeerNetwork.Shipment(parcel: parcel, number: network.shipments, connection: connection)
+        let shipment = PeerNetwork.Shipment(
+            frame: parcel.frame, lane: parcel.lane, number: network.shipments, connection: connection)
         guard case .letter = parcel, !climate.base.isStream, !isCalm else { return stream(shipment, from, to) }
         guard !network[from, to].isCut, !random.chance(perMille: climate.base.lossPerMille) else { return }
         let delay = transit(from, to)
@@ -102,7 +144,7 @@ extension World {
 
     private func stream(_ shipment: PeerNetwork.Shipment, _ from: Int, _ to: Int) {
         guard !network[from, to].isCut else { return network[from, to].stalled.append(shipment) }
-        let lane = shipment.parcel.lane
+        let lane = shipment.lane
         var arrival = max(now + transit(from, to), network[from, to].lastArrival[lane] + 1)
         let clogged = network[from, to].clogged
         if arrival < clogged { arrival = clogged + UInt64(random.below(100_000)) }
@@ -123,7 +165,14 @@ extension World {
         guard let cell = machines[to].cell else { return }
         digest.add(now)
         digest.add(from &* 8 &+ to)
-        switch shipment.parcel {
+        let arrived: Parcel?
+        do throws(PeerWireError) {
+            arrived = try Parcel(frame: shipment.frame)
+        } catch {
+            return broke(Violation(.requestsEnd, "n\(to) cannot read what n\(from) has sent: \(error)"))
+        }
+        guard let arrived else { return }
+        switch arrived {
         case .letter(var letter):
             digest.add(UInt64(letter.message.term.rawValue.magnitude))
             say("n\(from)→n\(to) \(name(letter.group)) \(letter.message.summary)")

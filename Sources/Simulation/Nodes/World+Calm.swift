@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Broker
 import GodwitNode
+import Histories
 import LogModel
 import LogStorage
+import MetadataCore
 import NIOCore
 import RecordBatches
 import Replication
@@ -53,8 +56,9 @@ extension World {
         let bound = now + 20 * climate.base.electionTimeout + 10_000_000_000 + backlogTime
         while now < bound {
             guard run(until: now + 20_000_000) else { return false }
-            if orderedGroups.allSatisfy({ hasConverged($0) }) { return true }
+            if orderedGroups.allSatisfy({ hasConverged($0) }), movesAreDone { return true }
         }
+        if !movesAreDone { broke(Violation(.movesEnd, "partitions are still being moved: \(moving)")) }
         for group in orderedGroups where !hasConverged(group) {
             broke(
                 Violation(
@@ -62,6 +66,24 @@ extension World {
         }
         return false
     }
+
+    /// V8: when nobody wants anything, a group elects once at most: when its leadership goes where it is preferred.
+    func staysQuiet() -> Bool {
+        for group in orderedGroups { group.elections = 0 }
+        guard run(until: now + 10 * climate.base.electionTimeout) else { return false }
+        for group in orderedGroups where group.elections > 1 {
+            broke(Violation(.quiet, "\(name(group.partition)) has elected \(group.elections) leaders and was asked nothing"))
+        }
+        return violation == nil
+    }
+
+    /// The partitions that some node of the core believes to be on the move.
+    private var moving: [PartitionID] {
+        machines.filter { core.contains($0.place) }
+            .flatMap { $0.cell?.broker.view.cluster.movingPartitions ?? [] }
+    }
+
+    private var movesAreDone: Bool { moving.isEmpty }
 
     private func hasConverged(_ group: GroupWatch) -> Bool {
         guard !group.isDoomed else { return true }
@@ -103,13 +125,15 @@ extension World {
         guard let topic = group.topicName else { return }
         let isCompacted = climate.compacted.contains(topic)
         let end = group.consensus.committedOffset
-        for machine in machines where core.contains(machine.place) {
+        // Who is no voter any more has a copy for a while that grows no longer.
+        for machine in machines where core.contains(machine.place) && group.consensus.voting.contains(machine.place) {
             guard let replica = machine.cell?.shard.replica(group.partition) else { continue }
             let log = replica.log
             let start = log.firstOffset
             var position = start
             var found: [(offset: Offset, batch: BatchName)] = []
             var keys: [CompactionChecks.Found] = []
+            var scanned: [ReadRecord] = []
             var order = ProducerOrderCheck()
             while position < end {
                 let before = position
@@ -131,6 +155,7 @@ extension World {
                             try group.records.read(
                                 batch, at: head.baseOffset, committedOffset: end, by: "\(machine.id)")
                             found.append((head.baseOffset, batch))
+                            scanned += try batch.records(of: bytes, at: bytes.readerIndex, from: start.rawValue)
                         }
                         while let record = try records.next() {
                             guard record.offset >= start else { continue }
@@ -146,6 +171,8 @@ extension World {
                 }
             }
             if !isCompacted { try group.records.checkFinal(found, from: start) }
+            histories.scanned(
+                scanned, of: "\(topic)-\(group.partition.index)", on: "\(machine.id)", at: now)
             if planted == .lostKey, isCompacted { _ = keys.popLast() }
             try group.compaction.checkFinal(
                 keys, committed: group.consensus.committed, from: start, isCompacted: isCompacted, on: machine.id)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Broker
 import GodwitNode
 import KafkaWire
 import LogModel
@@ -39,6 +40,28 @@ extension World {
         var response = FetchResponse()
         response.topics = [answered]
         return try? response.encodeFrame(correlationID: header.correlationID, version: header.version).bytes
+    }
+
+    /// What a leader would answer that tells from memory where its logs end.
+    func forgedEnds(_ reply: CallReply<SimFileSystem>, to frame: ByteBuffer) -> CallReply<SimFileSystem>? {
+        guard planted == .staleEnds else { return nil }
+        var body = frame
+        guard case .frame(let encoded, pieces: _) = reply, let header = try? RequestHeader.decode(from: &body),
+            header.apiKey == .listOffsets
+        else { return nil }
+        var bytes = encoded.bytes
+        bytes.moveReaderIndex(forwardBy: 4)
+        guard (try? ResponseHeader.decode(from: &bytes, apiKey: .listOffsets, version: header.version)) != nil,
+            var response = try? ListOffsetsResponse.decode(bytes, version: header.version)
+        else { return nil }
+        for topic in response.topics.indices {
+            for partition in response.topics[topic].partitions.indices
+            where response.topics[topic].partitions[partition].error == .none {
+                response.topics[topic].partitions[partition].offset /= 2
+            }
+        }
+        let forged = try? response.encodeFrame(correlationID: header.correlationID, version: header.version)
+        return forged.map { .encoded($0.bytes) }
     }
 
     /// Now and then a follower loses the last entry that it knows to be committed.

@@ -36,6 +36,9 @@ final class World {
     var violation: Violation?
     var trace: ((String) -> Void)?
     var isCalm = false
+    var histories = ClientHistories()
+    /// How many faults there were, those that were left out included.
+    var strikes = 0
     /// The ids of the topics that the checks have seen.
     var topicIDs: [String: TopicID] = [:]
     var groupWorld: GroupWorld?
@@ -185,7 +188,9 @@ final class World {
                 self.broke(Violation(.persistBeforeReply, "\(machine.id), \(partition) is set aside: \(reason)"))
             }
         case .badLetter: statistics.refusedLetters += 1
-        case .becameLeader: statistics.elections += 1
+        case .becameLeader(let partition, _):
+            statistics.elections += 1
+            groups[partition]?.elections += 1
         default: break
         }
     }

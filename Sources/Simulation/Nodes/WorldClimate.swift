@@ -89,6 +89,10 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
     public var chatterPerMille: Int
     public var compressedPerMille: Int
     public var trimInterval: UInt64
+    /// The mean span between two wishes to move a partition to other nodes, or 0 for none.
+    public var moveInterval: UInt64
+    /// The faults that do not happen, counted from 0: how a run is made smaller.
+    public var withoutFaults: Set<Int> = []
     /// Whims of the code itself (`LogModel.Whim`).
     public var hasWhims: Bool
 
@@ -103,10 +107,13 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
         self.profile = profile
         if random.chance(perMille: 60) { base.nodes = 1 }
         if profile == .lite { base.nodes = 3 }
+        if profile == .reconfiguration, random.chance(perMille: 700) { base.nodes = 5 }
+        moveInterval = profile == .reconfiguration ? UInt64(random.pick([100, 300, 800])) * milliseconds : 0
         topics = profile != .lite && random.chance(perMille: 300) ? ["events", "table"] : ["events"]
         partitions = profile == .lite ? 1 : random.pick([1, 1, 2, 3])
         base.partitions = partitions
-        replicationFactor = base.nodes == 5 && random.chance(perMille: 500) ? 5 : min(3, base.nodes)
+        let isWide = base.nodes == 5 && moveInterval == 0 && random.chance(perMille: 500)
+        replicationFactor = isWide ? 5 : min(3, base.nodes)
         compacted = random.chance(perMille: 300) ? ["events"] : []
         if topics.contains("table") { compacted.insert("table") }
         faultInterval = random.pick([0, 60, 120, 250, 250, 500]) * milliseconds
@@ -149,7 +156,7 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
             \(profile.rawValue): \(topics.joined(separator: "+")) of \(partitions) partitions on \(replicationFactor) \
             of \(nodes) nodes\(compacted.isEmpty ? "" : ", compacted \(compacted.sorted())"), clients at \
             \(clientDelay / 1_000) µs, \(resetPerMille)‰ resets, \(idempotents) idempotent, \(plains) plain, \
-            \(readers) readers, \(trimInterval > 0 ? "trimmed, " : "")\(hasWhims ? "whims, " : "")faults every \
+            \(readers) readers, \(trimInterval > 0 ? "trimmed, " : "")\(moveInterval > 0 ? "moved, " : "")\(hasWhims ? "whims, " : "")faults every \
             \(faultInterval / 1_000_000) ms: \(names); \(base.summary)
             """
     }

@@ -79,7 +79,12 @@ final class ClassicMember: GroupMember {
         request.groupInstanceID = instance
         request.protocolType = "consumer"
         request.protocolName = joined.protocolName
-        if isLeading, !joined.skipsAssignment { request.assignments = Self.range(joined.members, knownPartitions) }
+        if isLeading, joined.skipsAssignment {
+            world.noteReturn(of: group, in: generation)
+        } else if isLeading {
+            request.assignments = Self.range(joined.members, knownPartitions)
+            world.noteDivision(of: group, in: generation, over: knownPartitions)
+        }
         ask(.syncGroup(request), version: 5) { [self] reply in
             guard round == self.round else { return }
             guard case .syncGroup(let response)? = reply else {

@@ -68,10 +68,10 @@ extension GroupWorld {
     private var ends: [Int64] { (0..<cluster.partitionCount).map { cluster.committedOffset(of: $0) } }
 
     private func hasDrained(_ group: Int) -> Bool {
-        let ends = ends
+        let ends = ends.prefix(expectedPartitions(of: group))
         let members = members.filter { $0.group == group && $0.isUp }
         let owned = Set(members.flatMap(\.owned))
-        return owned.count == ends.count && members.allSatisfy { $0.hasDrained(ends) }
+        return owned.count == ends.count && members.allSatisfy { $0.hasDrained(Array(ends)) }
     }
 
     private func state(of group: Int) -> String {
@@ -97,7 +97,8 @@ extension GroupWorld {
                 cluster.broke(Violation(.drained, "nobody tells the offsets of g\(group)"))
                 return false
             }
-            for (number, end) in ends.enumerated() where max(0, offsets[Int32(number)] ?? -1) != end {
+            for (number, end) in ends.prefix(expectedPartitions(of: group)).enumerated()
+            where max(0, offsets[Int32(number)] ?? -1) != end {
                 cluster.broke(
                     Violation(.groupOffsets, "g\(group) committed \(end) of partition \(number), told \(offsets)"))
                 return false

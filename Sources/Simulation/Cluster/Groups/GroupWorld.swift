@@ -17,6 +17,10 @@ final class GroupWorld {
     private(set) var admins: [GroupAdmin] = []
     /// How many partitions of the topic the cluster knows of by now.
     var visiblePartitions: Int
+    /// Over how many partitions the leader of a classic group has divided them last, and in which generation.
+    private var divided: [Int: (generation: Int32, count: Int)] = [:]
+    /// The groups whose leader has overlooked that the topic has grown: in which generation, and what it knows of.
+    private var overlooked: [Int: (generation: Int32, count: Int)] = [:]
     /// The groups that somebody has asked to delete.
     var deletedGroups: Set<Int> = []
     var forgery: GroupForgery
@@ -51,6 +55,26 @@ final class GroupWorld {
     }
 
     func name(of group: Int) -> String { "g\(group)" }
+
+    // MARK: - What a leader that was away cannot see
+
+    func noteDivision(of group: Int, in generation: Int32, over count: Int) { divided[group] = (generation, count) }
+
+    /// A static member that leads its group has come back with the subscription it had. It is told not to divide
+    /// anything (KIP-814), and takes the topic as it finds it for what its group's assignment was made from, as Java's
+    /// `ConsumerCoordinator.onLeaderElected` does. A partition that came while it was away is nobody's until something
+    /// else makes the group rebalance. Before KIP-814 it did not even know that it led.
+    func noteReturn(of group: Int, in generation: Int32) {
+        guard let last = divided[group], last.generation == generation, last.count < visiblePartitions else { return }
+        overlooked[group] = last
+    }
+
+    /// How many partitions a group can be expected to read: those from 0 on.
+    func expectedPartitions(of group: Int) -> Int {
+        guard let known = overlooked[group] else { return cluster.partitionCount }
+        let isSame = members.allSatisfy { $0.group != group || !$0.isUp || $0.epoch == known.generation }
+        return isSame ? known.count : cluster.partitionCount
+    }
 
     func place(_ group: Int, _ partition: Int32) -> GroupChecks.Place {
         .init(group: name(of: group), partition: partition)

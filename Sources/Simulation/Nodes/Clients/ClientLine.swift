@@ -95,7 +95,7 @@ final class ClientLine {
             guard let slot = self.slots.firstIndex(where: { $0.correlation == correlation && $0.answer == nil }) else {
                 return
             }
-            self.slots[slot].answer = reply
+            self.slots[slot].answer = self.world.forgedEnds(reply, to: body) ?? reply
             self.answerInOrder()
         }
     }

@@ -78,6 +78,8 @@ final class IdempotentClient: WireClient {
         nextSequence += Int32(count)
         unacknowledged.append(batch)
         watch.records.sending(name)
+        world.histories.sending(
+            name, records: count, to: "\(topicName)-\(partition)", by: self.name, acks: -1, at: world.now)
         world.statistics.produced += 1
         if !isBetween { send(batch) }
     }
@@ -118,6 +120,7 @@ final class IdempotentClient: WireClient {
         switch answer.error {
         case .none:
             unacknowledged.remove(at: position)
+            world.histories.ended(name, at: answer.baseOffset, time: world.now)
             world.acknowledged(name, at: answer.baseOffset, in: watch)
         case .duplicateSequenceNumber, .invalidProducerEpoch:
             world.broke(Violation(.producerOrder, "\(name) was refused: \(answer.error)"))

@@ -51,8 +51,11 @@ final class PlainClient: WireClient {
         nextNumber += 1
         watch.records.sending(name)
         world.statistics.produced += 1
+        let count = world.random.within(1...3)
+        world.histories.sending(
+            name, records: count, to: "\(topic)-\(partition)", by: self.name, acks: acks, at: world.now)
         let bytes = world.batch(
-            called: name, count: world.random.within(1...3), stamp: nil,
+            called: name, count: count, stamp: nil,
             isCompacted: climate.compacted.contains(topic), allowsZstd: chosenVersion(.produce) >= 7)
         let request = ProduceRequest.of(
             bytes, to: partition, of: topic, known.id, acks: acks == -1 ? world.acksAll : acks,
@@ -65,6 +68,7 @@ final class PlainClient: WireClient {
                 return told(false)
             }
             if answer.error == .none {
+                world.histories.ended(name, at: answer.baseOffset, time: world.now)
                 if acks == -1 {
                     world.acknowledged(name, at: answer.baseOffset, in: watch)
                 } else {
@@ -76,6 +80,7 @@ final class PlainClient: WireClient {
             // Nothing was written.
             case .notLeaderOrFollower, .notEnoughReplicas, .unknownTopicOrPartition, .unknownTopicID:
                 watch.records.refused(name)
+                world.histories.ended(name, at: nil, time: world.now)
             case .requestTimedOut, .notEnoughReplicasAfterAppend, .kafkaStorageError: break
             default: world.broke(Violation(.requestsEnd, "\(name) was refused by n\(place): \(answer.error)"))
             }

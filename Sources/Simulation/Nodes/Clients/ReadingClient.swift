@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Histories
 import KafkaWire
 import LogModel
 import NIOCore
@@ -11,6 +12,9 @@ final class ReadingClient: WireClient {
     private struct Spot: Hashable {
         let topic: String
         let partition: Int32
+
+        /// What histories call it.
+        var name: String { "\(topic)-\(partition)" }
     }
 
     /// An incremental session with one node.
@@ -108,13 +112,14 @@ final class ReadingClient: WireClient {
         for spot in gone { session.told[spot] = nil }
         sessions[place] = session
         let asked = session.told
+        let began = world.now
         ask(request, at: place, patience: climate.requestTimeout + UInt64(request.maxWait) * 1_000_000) { [self] in
             isFetching.remove(place)
-            fetched($0, asked, from: place)
+            fetched($0, asked, from: place, since: began)
         }
     }
 
-    private func fetched(_ response: FetchResponse?, _ asked: [Spot: Int64], from place: Int) {
+    private func fetched(_ response: FetchResponse?, _ asked: [Spot: Int64], from place: Int, since began: UInt64) {
         guard let response else {
             // The session may be there still; a client that is not sure begins a new one.
             sessions[place] = nil
@@ -132,12 +137,14 @@ final class ReadingClient: WireClient {
         for topic in response.topics {
             guard let name = topic.name.isEmpty ? topicNames[topic.id] : topic.name else { continue }
             for partition in topic.partitions {
-                take(partition, Spot(topic: name, partition: partition.index), asked, from: place)
+                take(partition, Spot(topic: name, partition: partition.index), asked, from: place, since: began)
             }
         }
     }
 
-    private func take(_ answer: FetchResponse.Partition, _ spot: Spot, _ asked: [Spot: Int64], from place: Int) {
+    private func take(
+        _ answer: FetchResponse.Partition, _ spot: Spot, _ asked: [Spot: Int64], from place: Int, since began: UInt64
+    ) {
         guard let known = self.topic(spot.topic),
             let watch = world.groups[PartitionID(topic: known.id, index: answer.index)]
         else { return }
@@ -146,7 +153,13 @@ final class ReadingClient: WireClient {
         }
         do throws(Violation) {
             switch answer.error {
-            case .none: try read(answer, spot, watch, asked, from: place)
+            case .none:
+                let seen = try read(answer, spot, watch, asked, from: place)
+                // Since version 11 followers answer, too, and may be behind (KIP-392).
+                let isLeaders = chosenVersion(.fetch) < 11 && answer.highWatermark >= 0
+                let end = isLeaders ? answer.highWatermark : nil
+                world.histories.read(
+                    seen, end: end, of: spot.name, by: name, from: began, to: world.now)
             case .offsetOutOfRange:
                 // Retention was faster; a log's end never comes back to below what was read.
                 sessions[place]?.told[spot] = -1
@@ -162,7 +175,7 @@ final class ReadingClient: WireClient {
 
     private func read(
         _ answer: FetchResponse.Partition, _ spot: Spot, _ watch: GroupWatch, _ asked: Int64, from place: Int
-    ) throws(Violation) {
+    ) throws(Violation) -> [ReadRecord] {
         let committed = watch.consensus.committedOffset
         guard answer.highWatermark <= committed.rawValue else {
             throw Violation(
@@ -170,7 +183,10 @@ final class ReadingClient: WireClient {
                 "n\(place) says that \(world.name(watch.partition)) is committed up to \(answer.highWatermark), "
                     + "it is up to \(committed)")
         }
-        guard case .bytes(let bytes) = answer.records else { return }
+        guard case .bytes(let bytes) = answer.records else { return [] }
+        // Two nodes may have been asked for the same.
+        let before = self.position(spot.topic, spot.partition)
+        var seen: [ReadRecord] = []
         let heads: [EntryHead]
         do throws(BatchError) {
             heads = try EntryHead.all(in: bytes, verifyingChecksums: true)
@@ -192,21 +208,27 @@ final class ReadingClient: WireClient {
             position = max(position, head.nextOffset.rawValue)
             if !head.isHole {
                 world.statistics.read += 1
+                let batch = BatchName(wire: head, bytes, at: at)
                 try watch.records.read(
-                    BatchName(wire: head, bytes, at: at), at: head.baseOffset, committedOffset: committed,
-                    by: "\(name) from n\(place)")
+                    batch, at: head.baseOffset, committedOffset: committed, by: "\(name) from n\(place)")
+                seen += try batch.records(of: bytes, at: at, from: before)
             }
             at += head.totalSize
         }
-        // Two nodes may have been asked for the same.
-        positions[spot] = max(position, self.position(spot.topic, spot.partition))
+        positions[spot] = max(position, before)
+        return seen
     }
 
     // MARK: - Where logs begin and end
 
     private func lookAtStart(_ spot: Spot) {
+        let began = world.now
         list(spot, ListOffsetsMark.earliest) { [self] offset in
-            if offset > position(spot.topic, spot.partition) { positions[spot] = offset }
+            let act = Act.listStart(log: spot.name, offset: offset)
+            world.histories.listed(act, by: name, from: began, to: world.now)
+            guard offset > position(spot.topic, spot.partition) else { return }
+            positions[spot] = offset
+            world.histories.jumped(in: spot.name, by: name, at: world.now)
         }
     }
 
@@ -214,7 +236,10 @@ final class ReadingClient: WireClient {
         guard let topic = climate.topics.first, let known = self.topic(topic), known.partitions > 0 else { return }
         let spot = Spot(topic: topic, partition: Int32(world.random.below(known.partitions)))
         guard let watch = world.groups[PartitionID(topic: known.id, index: spot.partition)] else { return }
+        let began = world.now
         list(spot, ListOffsetsMark.latest) { offset in
+            self.world.histories.listed(
+                .listEnd(log: spot.name, offset: offset), by: self.name, from: began, to: self.world.now)
             guard offset > watch.consensus.committedOffset.rawValue else { return }
             self.world.broke(
                 Violation(

@@ -16,6 +16,7 @@ final class TopicAdmin: WireClient {
     func begin() {
         create()
         if climate.trimInterval > 0 { scheduleTrim() }
+        if climate.moveInterval > 0 { scheduleMove() }
     }
 
     private func create() {
@@ -78,6 +79,36 @@ final class TopicAdmin: WireClient {
             configs.append(("retention.bytes", "\(bytes)"))
         }
         return configs
+    }
+
+    // MARK: - Moving partitions
+
+    private func scheduleMove() {
+        world.schedule(after: 1 + world.random.span(mean: climate.moveInterval)) {
+            guard !self.world.isCalm else { return }
+            if self.isDone { self.move() }
+            self.scheduleMove()
+        }
+    }
+
+    /// Wishes a partition elsewhere, or takes such a wish back. Nobody waits for what becomes of it.
+    private func move() {
+        var nodes = world.machines.map(\.id.rawValue)
+        while nodes.count > climate.replicationFactor { nodes.remove(at: world.random.below(nodes.count)) }
+        nodes.swapAt(0, world.random.below(nodes.count))
+        var item = AlterPartitionReassignmentsRequest.Partition()
+        item.index = Int32(world.random.below(climate.partitions))
+        item.replicas = world.random.chance(perMille: 150) ? nil : nodes
+        var topic = AlterPartitionReassignmentsRequest.Topic()
+        topic.name = world.random.pick(climate.topics)
+        topic.partitions = [item]
+        var request = AlterPartitionReassignmentsRequest()
+        request.topics = [topic]
+        request.timeout = 5_000
+        ask(request, at: somebody, patience: 12_000_000_000) { [self] response in
+            let answer = response?.topics.first?.partitions.first
+            world.say("a move of \(topic.name)-\(item.index) to \(nodes): \(answer?.errorMessage ?? "asked")")
+        }
     }
 
     // MARK: - Deleting records
