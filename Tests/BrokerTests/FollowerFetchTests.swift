@@ -13,7 +13,7 @@ import Settings
 import Testing
 
 /// Reading from the replica that is nearest (KIP-392): node 1 is real and in rack r1, its peers 2 and 3 are words only.
-private final class ThreeReplicas {
+final class ThreeReplicas {
     let node: OneNode
     let partition: PartitionID
     private var held: [NodeID: LogIndex] = [:]
