@@ -73,4 +73,32 @@ import Testing
         three.run(milliseconds: 5_000)
         #expect(second.response?.topics.first?.partitions.first?.error == .notLeaderOrFollower)
     }
+
+    @Test func whatAGroupHasCommittedIsSaidOnceItIsCertain() throws {
+        let three = try ThreeReplicas(rackAware: false, topic: "__consumer_offsets")
+        try three.lead()
+        var commit = OffsetCommitRequest()
+        commit.groupID = "orders"
+        var topic = OffsetCommitRequest.Topic()
+        topic.name = "__consumer_offsets"
+        var partition = OffsetCommitRequest.Partition()
+        partition.committedOffset = 41
+        topic.partitions = [partition]
+        commit.topics = [topic]
+        let committed = try three.node.begin(commit, version: 8)
+        three.run(milliseconds: 100)
+        try #require(committed.response?.topics.first?.partitions.first?.error == ErrorCode.none)
+        var fetch = OffsetFetchRequest()
+        var group = OffsetFetchRequest.Group()
+        group.groupID = "orders"
+        group.topics = nil
+        fetch.groups = [group]
+        let asked = try ask(three, fetch, version: 8)
+        #expect(!asked.isAnswered)
+        hearOthers(three)
+        #expect(asked.response?.groups.first?.topics.first?.partitions.first?.committedOffset == 41)
+        let second = try ask(three, fetch, version: 8)
+        three.run(milliseconds: 5_000)
+        #expect(second.response?.groups.first?.error == .notCoordinator)
+    }
 }

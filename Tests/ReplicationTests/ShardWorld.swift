@@ -132,7 +132,8 @@ final class ShardWorld {
         files.crash(.all)
         return try Self.records(
             in: PartitionLog.open(
-                directory: "data/log", in: files, limits: nodes[place].assignment.limits, now: Timestamp(milliseconds: 0)))
+                directory: "data/log", in: files, limits: nodes[place].assignment.limits,
+                now: Timestamp(milliseconds: 0)))
     }
 
     private static func records(in log: PartitionLog<SimFileSystem>) throws -> [String] {
