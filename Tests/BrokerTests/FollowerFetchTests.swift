@@ -13,13 +13,13 @@ import Settings
 import Testing
 
 /// Reading from the replica that is nearest (KIP-392): node 1 is real and in rack r1, its peers 2 and 3 are words only.
-private final class ThreeReplicas {
+final class ThreeReplicas {
     let node: OneNode
     let partition: PartitionID
     private var held: [NodeID: LogIndex] = [:]
     var answering: Set<NodeID> = [NodeID(2), NodeID(3)]
 
-    init(rackAware: Bool = true) throws {
+    init(rackAware: Bool = true, topic: String = "events") throws {
         var settings = NodeSettings()
         settings.fetches.replicaSelector = rackAware ? .rackAware : .leader
         node = try OneNode(settings: settings)
@@ -37,7 +37,7 @@ private final class ThreeReplicas {
         node.apply(
             .createTopic(
                 NewTopic(
-                    id: id, name: try TopicName("events"), partitions: [PartitionPlacement(replicas: replicas)],
+                    id: id, name: try TopicName(topic), partitions: [PartitionPlacement(replicas: replicas)],
                     configs: TopicConfigs(), created: node.environment.wallClock)))
         node.broker.update { $0.replace(alive: replicas) }
         node.shard.host(

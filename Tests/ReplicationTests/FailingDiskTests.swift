@@ -100,6 +100,46 @@ import Testing
         #expect(world.pass(atMost: 6_000) { world.hasConverged })
     }
 
+    /// What a failed sync has left behind still shows in the page cache, and no later sync would bring it to the disk.
+    @Test func aRevivedCopyHasOnItsDiskWhatItAcknowledges() throws {
+        let world = try ShardWorld(nodes: 1)
+        let load = WorldLoad(world)
+        #expect(world.waitForLeader() == 0)
+        world.pass(milliseconds: 20) { load.produce() }
+        world.nodes[0].files.fail(.synchronize, on: ".log")
+        load.produce()
+        #expect(world.pass(atMost: 100) { world.replica(0).stopped != nil })
+        #expect(world.pass(atMost: 2_000) { world.leader == 0 })
+        let acknowledged = load.acknowledged.count
+        world.pass(milliseconds: 5) { load.produce() }
+        #expect(world.pass(atMost: 500) { load.acknowledged.count == acknowledged + 5 })
+        #expect(load.flaws(in: try world.recordsAfterPowerLoss(of: 0)) == [])
+    }
+
+    /// Nothing on the disk says any more that there was more.
+    @Test func aRevivedCopyWithoutTheEndThatItAcknowledgedDoesNotVote() throws {
+        let world = try ShardWorld()
+        let load = WorldLoad(world)
+        let first = try #require(world.waitForLeader())
+        let follower = (first + 1) % 3
+        world.pass(milliseconds: 20) { load.produce() }
+        #expect(world.pass(atMost: 1_000) { world.hasConverged })
+        let files = world.nodes[follower].files
+        files.fail(.synchronize, on: ".log")
+        load.produce()
+        #expect(world.pass(atMost: 20) { world.replica(follower).stopped != nil })
+        let names = try files.list("data/log").filter { $0.hasSuffix(".log") }.sorted()
+        let last = "data/log/" + (try #require(names.last))
+        try files.open(last, .existing).truncate(to: ByteCount(try files.size(of: last).rawValue - 200))
+        try files.remove("data/log/durable")
+        world.isPaused[first] = true
+        #expect(world.pass(atMost: 500) { world.replica(follower).stopped == nil })
+        #expect(world.replica(follower).isRebuilding)
+        world.isPaused[first] = false
+        #expect(world.pass(atMost: 6_000) { world.hasConverged })
+        #expect(load.flaws(in: try world.records(of: follower)) == [])
+    }
+
     @Test func aCopyThatHasLostWhatItAcknowledgedDoesNotVote() throws {
         let world = try ShardWorld()
         let load = WorldLoad(world)

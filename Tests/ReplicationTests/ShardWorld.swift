@@ -124,8 +124,19 @@ final class ShardWorld {
         }
     }
 
-    func records(of place: Int) throws -> [String] {
-        let log = replica(place).log
+    func records(of place: Int) throws -> [String] { try Self.records(in: replica(place).log) }
+
+    /// What the disk of a node holds once its power has gone.
+    func recordsAfterPowerLoss(of place: Int) throws -> [String] {
+        let files = nodes[place].files
+        files.crash(.all)
+        return try Self.records(
+            in: PartitionLog.open(
+                directory: "data/log", in: files, limits: nodes[place].assignment.limits,
+                now: Timestamp(milliseconds: 0)))
+    }
+
+    private static func records(in log: PartitionLog<SimFileSystem>) throws -> [String] {
         var found: [String] = []
         var at = log.start.position.end
         while at < log.end {
