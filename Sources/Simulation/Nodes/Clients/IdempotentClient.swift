@@ -10,6 +10,7 @@ import RecordBatches
 /// anything goes wrong. What it had sent before may still arrive after that.
 final class IdempotentClient: WireClient {
     private struct Batch {
+        let number: Int
         let sequence: Int32
         let bytes: ByteBuffer
     }
@@ -17,6 +18,7 @@ final class IdempotentClient: WireClient {
     let topicName: String
     let partition: Int32
     private var id: Int64?
+    private var nextNumber = 0
     private var nextSequence: Int32 = 0
     /// In the order of their sequence numbers.
     private var unacknowledged: [Batch] = []
@@ -61,7 +63,9 @@ final class IdempotentClient: WireClient {
     private func scheduleNext() {
         world.schedule(after: world.random.span(mean: climate.base.produceInterval)) {
             guard !self.world.isCalm else { return }
-            if self.unacknowledged.count < self.climate.base.retrierWindow { self.produce() }
+            // Counted from the first that is not acknowledged, whatever is behind it: brokers remember so many.
+            let first = self.unacknowledged.first?.number ?? self.nextNumber
+            if self.nextNumber - first < self.climate.base.retrierWindow { self.produce() }
             self.scheduleNext()
         }
     }
@@ -74,7 +78,8 @@ final class IdempotentClient: WireClient {
         let bytes = world.batch(
             called: name, count: count, stamp: ProducerStamp(id: id, epoch: 0, baseSequence: nextSequence),
             isCompacted: climate.compacted.contains(topicName), allowsZstd: chosenVersion(.produce) >= 7)
-        let batch = Batch(sequence: nextSequence, bytes: bytes)
+        let batch = Batch(number: nextNumber, sequence: nextSequence, bytes: bytes)
+        nextNumber += 1
         nextSequence += Int32(count)
         unacknowledged.append(batch)
         watch.records.sending(name)
