@@ -246,6 +246,7 @@ final class Repairs<Environment: ShardEnvironment> {
                 self.run = nil
                 run.replica.inspectionEnded()
                 guard run.replica.stopped == nil else { return }
+                Mark.hit("Repairs.installed")
                 run.replica.damageState.attempts = 0
                 self.shard.environment.report(.repaired(run.replica.id, segment: base))
                 run.replica.updateDamage()
@@ -332,6 +333,7 @@ extension Replica {
 
     /// The typed end of a partition of which a majority has lost the same entries.
     func halt(for damage: LogDamage?, lost: Int) {
+        Mark.hit("Replica.halted-for-damage")
         let what = damage.map { "\($0)" } ?? "entries are damaged"
         let voters = raft.members.voters.count
         let advice =

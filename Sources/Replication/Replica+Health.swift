@@ -97,6 +97,7 @@ extension Replica {
         guard let heir = heirs(now: now).first(where: { raft.progress(of: $0)?.state == .replicating }) else {
             return false
         }
+        Mark.hit("Replica.offered-leadership-for-health")
         lastOffer = LeadershipOffer(heir: heir, term: raft.term, at: now)
         step(.transferLeadership(to: heir))
         return true
