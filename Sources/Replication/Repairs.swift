@@ -282,6 +282,13 @@ final class Repairs<Environment: ShardEnvironment> {
             abandon(nil)
             return replica.fetchAnew(run.reason)
         }
+        if isHopeless, run.replica.isLeader, run.replica.raft.commit < run.range.upperBound {
+            // What nobody else has it can send nobody, so nothing will be committed as long as it leads.
+            Mark.hit("Repairs.gave-up-leadership")
+            let replica = run.replica
+            abandon(nil)
+            return replica.fence("the end of the log is damaged and on no other replica, so another has to lead")
+        }
         abandon(run.reason)
     }
 

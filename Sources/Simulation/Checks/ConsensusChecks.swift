@@ -312,6 +312,12 @@ public struct ConsensusChecks {
             .committedIsDurable, "\(view.node) counted its own copy of \(view.commit), durable is \(mirror.durable)")
     }
 
+    /// Whether a replica holds something from `index` on that is committed.
+    func hasCommitted(from index: LogIndex, at node: NodeID) -> Bool {
+        let mirror = replicas[Int(node.rawValue)]
+        return mirror.entries[mirror.place(above: index)...].contains { committedEntry(endingAt: $0.end) == $0 }
+    }
+
     /// The entry committed with that end, by bisection.
     func committedEntry(endingAt end: LogIndex) -> LoggedEntry? {
         var low = 0

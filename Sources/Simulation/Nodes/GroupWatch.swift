@@ -44,8 +44,8 @@ extension World {
         // The end of its log has rotted: it knows what it has lost, and starts as if its disk were new.
         if machine.hasRot, replica.isRebuilding { group.consensus.lost(machine.id) }
         // A cut that its leader had asked for met damage on its way, and was done when the log was opened.
-        if machine.hasRot, group.consensus.committedEnd <= log.end,
-            log.end < group.consensus.replicas[machine.place].durable
+        if machine.hasRot, log.end < group.consensus.replicas[machine.place].durable,
+            !group.consensus.hasCommitted(from: log.end, at: machine.id)
         {
             try group.consensus.truncated(to: log.end, at: machine.id)
         }
