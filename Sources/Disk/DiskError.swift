@@ -34,6 +34,9 @@ public struct DiskError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Whether the disk, or the user's part of it, is full.
     public var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
 
+    /// Whether the disk could not read what it stores.
+    public var isUnreadable: Bool { operation == .read && code == EIO }
+
     /// Whether the path named nothing.
     public var isMissing: Bool { code == ENOENT }
 

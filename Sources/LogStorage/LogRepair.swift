@@ -176,22 +176,29 @@ struct RepairWork<FS: FileSystem>: Sendable {
         }
         let end = damage[next].range.upperBound
         var position = bytes.readerIndex
+        var slot = at
+        var taken: [ByteBuffer] = []
         do {
-            while at < end, position < bytes.writerIndex {
+            // All or nothing: the next peer is asked for the same entries.
+            while slot < end, position < bytes.writerIndex {
                 let head = try EntryHead.parse(bytes, at: position)
                 try head.verifyChecksum(bytes, at: position)
                 guard var entry = bytes.getSlice(at: position, length: head.totalSize) else { break }
                 position += head.totalSize
                 guard acceptsCompacted || head.isMarker || !head.isCompacted else { return .compacted }
                 // A peer's hole may reach further than what is damaged here.
-                if head.isHole, head.slots > end.slots(since: at) {
+                if head.isHole, head.slots > end.slots(since: slot) {
                     entry = HoleEntry.encode(
-                        baseOffset: head.baseOffset, slots: end.slots(since: at), term: head.term)
+                        baseOffset: head.baseOffset, slots: end.slots(since: slot), term: head.term)
                 }
                 let kept = try EntryHead.parse(entry)
-                if let objection = plan.map.objection(to: kept, at: at, before: plan.end) { return .wrong(objection) }
-                try output?.append(entry)
+                if let objection = plan.map.objection(to: kept, at: slot, before: plan.end) {
+                    return .wrong(objection)
+                }
+                slot = slot.advanced(by: kept.slots)
+                taken.append(entry)
             }
+            for entry in taken { try output?.append(entry) }
             return nil
         } catch let error as LogError {
             return .storage(error)

@@ -49,8 +49,9 @@ public final class PartitionLog<FS: FileSystem> {
     var segments: [Segment<FS>]
     var recent = RecentEntries()
     var producerMemory: ProducerMemory<FS>
-    /// The producers could not be found out, because a part of the log is damaged. They are once it is repaired.
-    public internal(set) var producersAreUnknown = false
+    /// What kept the producers from being found out: a part of the log is damaged. They are once it is repaired.
+    public internal(set) var producersFlaw: LogError.Corruption?
+    public var producersAreUnknown: Bool { producersFlaw != nil }
     /// The end of what is in the files.
     var written: LogIndex
     var sizeOnDisk: Int64

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Disk
+import LogModel
 
 /// What becomes of a log of which nobody can say any more what it held, because its checkpoint is damaged or gone.
 public enum SettingAside {
@@ -24,6 +25,7 @@ public enum SettingAside {
     ///
     /// - Returns: the new name.
     public static func run<Files: FileSystem>(_ directory: String, in files: Files) throws(DiskError) -> String {
+        Mark.hit("SettingAside.run")
         var name = directory + ".damaged"
         var number = 1
         while try files.exists(name) {

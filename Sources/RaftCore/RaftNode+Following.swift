@@ -89,6 +89,7 @@ extension RaftNode {
                 fail("the leader's log differs from ours at \(conflict), below \(max(commit, verified))", into: &output)
                 return
             }
+            if log.members.latestEnd > conflict { Mark.hit("RaftNode.reverted-members") }
             log.truncate(to: conflict)
             #if MUTANTS
                 if Mutant.isActive("T-V4") { hardState = HardState(term: log.last.term) }

@@ -140,7 +140,7 @@ extension Replica {
     /// Whether a letter must not go out, or come in: a replica that is being stopped does not stand, and one with a bad
     /// disk or damaged data does not because it is asked to.
     func isWithheld(_ message: Message, isOwn: Bool) -> Bool {
-        if isDamaged, isWithheldForDamage(message, isOwn: isOwn) { return true }
+        if isDamaged || log.producersAreUnknown, isWithheldForDamage(message, isOwn: isOwn) { return true }
         switch message {
         case .preVote, .vote: return isOwn && shard.isStopping
         case .timeoutNow: return !isOwn && (shard.isStopping || !health.isFitToLead)

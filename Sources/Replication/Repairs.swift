@@ -246,6 +246,7 @@ final class Repairs<Environment: ShardEnvironment> {
                 self.run = nil
                 run.replica.inspectionEnded()
                 guard run.replica.stopped == nil else { return }
+                Mark.hit("Repairs.installed")
                 run.replica.damageState.attempts = 0
                 self.shard.environment.report(.repaired(run.replica.id, segment: base))
                 run.replica.updateDamage()
@@ -280,6 +281,13 @@ final class Repairs<Environment: ShardEnvironment> {
             let replica = run.replica
             abandon(nil)
             return replica.fetchAnew(run.reason)
+        }
+        if isHopeless, run.replica.isLeader, run.replica.raft.commit < run.range.upperBound {
+            // What nobody else has it can send nobody, so nothing will be committed as long as it leads.
+            Mark.hit("Repairs.gave-up-leadership")
+            let replica = run.replica
+            abandon(nil)
+            return replica.fence("the end of the log is damaged and on no other replica, so another has to lead")
         }
         abandon(run.reason)
     }
@@ -332,6 +340,7 @@ extension Replica {
 
     /// The typed end of a partition of which a majority has lost the same entries.
     func halt(for damage: LogDamage?, lost: Int) {
+        Mark.hit("Replica.halted-for-damage")
         let what = damage.map { "\($0)" } ?? "entries are damaged"
         let voters = raft.members.voters.count
         let advice =

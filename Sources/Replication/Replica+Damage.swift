@@ -24,6 +24,7 @@ struct DamageState {
 /// - It votes. A vote says "your log is as complete as mine", and compares last terms and indexes (raft paper §5.4.1),
 ///   which damage does not change. So nobody wins with its help who lacks what it has ever acknowledged. Were it to cut
 ///   its log before the damage instead, it would elect one who does.
+/// - While it cannot tell who has written what, it does not stand either: as a leader it would take retries for new.
 /// - It neither stands nor keeps leading where another can. As a leader it would be right (its log is complete in that
 ///   sense) but of no use for the damaged part. Only when no leader is found for ten election timeouts it stands after
 ///   all: the others may lack uncommitted entries of its tail, and then none of them can win, and it could not be
@@ -50,6 +51,13 @@ extension Replica {
     /// The same for whatever a read has failed with.
     public func suspect(after error: LogError) {
         if case .corrupt(let what) = error { suspect(what) }
+    }
+
+    /// Who has written what could not be found out: what it was that could not be read is looked at.
+    func suspectProducers() {
+        guard let flaw = log.producersFlaw else { return }
+        Mark.hit("Replica.producers-unknown")
+        suspect(flaw)
     }
 
     /// Takes note of damage that was not known before.

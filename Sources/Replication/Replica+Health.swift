@@ -88,7 +88,7 @@ extension Replica {
     func handOverForHealth(now: Moment) -> Bool {
         guard isLeader, !health.isFitToLead, raft.acceptsProposals else { return false }
         // Where the others have no room either, the next leader could not commit what is open here, and so not serve.
-        guard health.takesRecords || raft.commit >= log.end else { return false }
+        if case .full = health, raft.commit < log.end { return false }
         if let offer = lastOffer {
             // In the same term the last offer was not taken up.
             let isRefused = offer.term == raft.term
@@ -100,6 +100,7 @@ extension Replica {
         // nothing is lost by asking those again who have refused.
         let heirs = heirs(now: now).filter { !health.takesRecords || !shard.isUnwilling($0, now: now) }
         guard let heir = heirs.first(where: { raft.progress(of: $0)?.state == .replicating }) else { return false }
+        Mark.hit("Replica.offered-leadership-for-health")
         lastOffer = LeadershipOffer(heir: heir, term: raft.term, at: now)
         step(.transferLeadership(to: heir))
         return true

@@ -153,6 +153,7 @@ public final class Replica<Environment: ShardEnvironment> {
             if let end = work.truncate {
                 Mark.hit("Replica.truncated")
                 try log.truncate(to: end)
+                suspectProducers()
                 failProduces(cutAt: end)
             }
             if let from = work.storeFrom, let entries { store(entries, from: from) }

@@ -165,6 +165,7 @@ final class Scrubber<Environment: ShardEnvironment> {
             run.replica.noteDamage(new)
             // What is not damaged any more was cut.
             run.replica.updateDamage()
+            try run.replica.log.recallProducers()
         } catch {
             run.replica.fail("the log could not be checked", error)
         }

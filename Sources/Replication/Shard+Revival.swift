@@ -35,6 +35,10 @@ extension Shard {
         environment.wake(at: next)
     }
 
+    /// How often a log that cannot be read is tried again before it is fetched anew: a disk that is merely out of sorts
+    /// has had its time, and a sector that is gone does not come back.
+    static var readingPatience: Int { 8 }
+
     /// Opens what is due.
     func openRefused(now: Moment) {
         guard !unopened.isEmpty, !isStopping else { return }
@@ -86,9 +90,11 @@ extension Shard {
         // One that knows of nobody yet, not even of itself, has everything to learn from others.
         let isAlone = old.raft.members.electors == [node]
         let promise = old.log.durablePosition
+        let isWornOut = !isAlone && (reopenings[old.id]?.attempts ?? 0) >= Self.readingPatience
         environment.submit({
             ReopenedLog(
-                assignment, on: node, in: files, now: now, hasState: hasState, keeping: promise, isAlone: isAlone)
+                assignment, on: node, in: files, now: now, hasState: hasState, keeping: promise, isAlone: isAlone,
+                isWornOut: isWornOut)
         }) { outcome in
             let outcome = outcome.opened
             guard !self.isClosed else { return }
@@ -155,9 +161,10 @@ struct ReopenedLog<Files: FileSystem> {
     /// - Parameters:
     ///   - promise: what the copy had acknowledged.
     ///   - isAlone: nobody else has a copy, so what is gone is gone.
+    ///   - isWornOut: the disk has refused to read the log so often that it will not read it any more.
     init(
         _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool,
-        keeping promise: LogPosition, isAlone: Bool
+        keeping promise: LogPosition, isAlone: Bool, isWornOut: Bool
     ) {
         let readied = Result { () throws(LogError) in
             do throws(DiskError) {
@@ -172,7 +179,8 @@ struct ReopenedLog<Files: FileSystem> {
             opened = OpenedLog(failure: error)
             return
         }
-        let opened = OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
+        let opened = OpenedLog(
+            assignment, on: node, in: files, now: now, hasState: hasState, isWornOut: isWornOut)
         guard isAlone, opened.isRebuilding, case .success(let log) = opened.result else {
             self.opened = opened
             return

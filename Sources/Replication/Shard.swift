@@ -93,8 +93,9 @@ public final class Shard<Environment: ShardEnvironment> {
         let now = environment.wallClock
         let node = settings.node
         let hasState = state != nil
+        let isWornOut = (unopened[partition]?.attempts ?? 0) >= Self.readingPatience
         environment.submit({
-            OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState)
+            OpenedLog(assignment, on: node, in: files, now: now, hasState: hasState, isWornOut: isWornOut)
         }) { outcome in
             self.opening.remove(partition)
             guard !self.isClosed else { return }
@@ -151,6 +152,7 @@ public final class Shard<Environment: ShardEnvironment> {
         environment.wake(at: replica.raft.deadline)
         for peer in connectedPeers.keys.sorted() { replica.step(.peerConnected(peer)) }
         replica.noteDamage(replica.log.damage)
+        replica.suspectProducers()
     }
 
     /// Ends the keeping of a partition that was deleted; its files go once no disk work is under way.
@@ -422,9 +424,14 @@ struct OpenedLog<Files: FileSystem> {
         setAside = nil
     }
 
-    /// - Parameter hasState: a state machine is fed by the log. It cannot wait for a part in the middle: it has to know
-    ///   everything before it decides.
-    init(_ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool) {
+    /// - Parameters:
+    ///   - hasState: a state machine is fed by the log. It cannot wait for a part in the middle: it has to know
+    ///     everything before it decides.
+    ///   - isWornOut: the disk has refused to read the log so often that it will not read it any more.
+    init(
+        _ assignment: ReplicaAssignment, on node: NodeID, in files: Files, now: Timestamp, hasState: Bool,
+        isWornOut: Bool = false
+    ) {
         let rebuilding = Rebuilding(assignment.directory)
         var aside: (path: String, reason: String)?
         var isForgetful = false
@@ -463,8 +470,14 @@ struct OpenedLog<Files: FileSystem> {
                 }
             } catch {
                 // Without peers there is nobody to fetch it from.
-                guard case .corrupt(let what) = error, assignment.replicas.count > 1 else { throw error }
-                reason = "\(what)"
+                guard assignment.replicas.count > 1 else { throw error }
+                switch error {
+                case .corrupt(let what): reason = "\(what)"
+                case .disk(let refusal) where isWornOut && refusal.isUnreadable:
+                    Mark.hit("OpenedLog.gave-up")
+                    reason = "\(refusal)"
+                default: throw error
+                }
             }
             let path = try Self.onDisk { () throws(DiskError) in
                 try rebuilding.begin(.lost, in: files)

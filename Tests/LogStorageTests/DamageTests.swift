@@ -284,6 +284,31 @@ struct DamageTests {
         #expect(repair.supply(right, acceptsCompacted: true) == nil)
     }
 
+    /// The next peer is asked for the same entries, so none of a refused answer may have been kept.
+    @Test func anAnswerIsTakenWholeOrNotAtAll() throws {
+        let (files, twin) = try Self.twins()
+        try files.remove(try #require(try Self.logFiles(files).first))
+        let log = try openLog(files, Self.limits)
+        let range = try #require(log.damage.first).range
+        let repair = try #require(try log.beginRepair())
+        while case .working = repair.step(bytes(50)) {}
+        guard
+            case .entries(let right) = try twin.readForRepair(
+                from: range.lowerBound, before: range.upperBound, limit: .mebibytes(1))
+        else {
+            Issue.record("the twin is sound")
+            return
+        }
+        let first = try EntryHead.parse(right)
+        #expect(first.totalSize < right.readableBytes, "there is more than one entry")
+        var spoiled = right
+        let place = right.readerIndex + first.totalSize + 25
+        let byte = try #require(spoiled.getInteger(at: place, as: UInt8.self))
+        spoiled.setInteger(byte ^ 1, at: place)
+        #expect(repair.supply(spoiled, acceptsCompacted: true) != nil)
+        #expect(repair.supply(right, acceptsCompacted: true) == nil)
+    }
+
     @Test(arguments: 0..<40)
     func aCrashAtAnyStepOfARepairLeavesTheDamageOrTheRepair(step: Int) throws {
         let operations: [DiskError.Operation] = [.write, .synchronize, .rename, .remove, .open]

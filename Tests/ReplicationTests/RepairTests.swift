@@ -164,6 +164,47 @@ import Testing
         #expect(world.replica(victim)?.isDamaged == false)
     }
 
+    /// Recovery does not look at what lies before the checkpoint, but who has written is read from there.
+    @Test func whoCannotTellItsProducersDoesNotStandUntilTheyAreRepaired() throws {
+        let world = try world(.init(segment: 1 << 20))
+        world.pass(milliseconds: 1_500)
+        let victim = try #require(world.leader)
+        world.stop(victim)
+        try rot(world, victim, segment: 0)
+        #expect(world.pass(atMost: 3_000) { world.leader != nil })
+        try world.start(victim)
+        #expect(world.pass(atMost: 3_000) { world.replica(victim) != nil })
+        #expect(world.replica(victim)?.log.producersAreUnknown == true)
+        #expect(world.replica(victim)?.isDamaged == false, "nobody has looked at it yet")
+        #expect(world.pass(atMost: 5_000) { world.nodes[victim].repairs > 0 && world.hasConverged })
+        #expect(world.replica(victim)?.log.producersAreUnknown == false)
+        try expectAlike(world)
+    }
+
+    /// A sector that is gone does not come back, and the log it belongs to cannot be opened without it.
+    @Test(arguments: [false, true]) func aLogThatTheDiskCannotReadAnyMoreIsFetchedAnew(isBack: Bool) throws {
+        let world = try world()
+        let victim = try #require(world.leader)
+        world.stop(victim)
+        let node = world.nodes[victim]
+        let path = try #require(node.segments.last)
+        let size = try node.files.size(of: path).rawValue
+        for sector in 0...(size - 1) / 512 { try node.files.loseSector(at: ByteCount(sector * 512), of: path) }
+        try world.start(victim)
+        world.pass(milliseconds: 3_000)
+        #expect(world.replica(victim) == nil, "a disk that is out of sorts has some time")
+        if isBack {
+            // Written anew, the sectors can be read again.
+            let content = try node.files.bytes(of: path)
+            let file = try node.files.open(path, .existing)
+            try content.withUnsafeBytes { try file.write([$0], at: .zero) }
+        }
+        #expect(world.pass(atMost: 150_000) { world.replica(victim) != nil })
+        #expect(world.pass(atMost: 5_000) { world.hasConverged })
+        try expectAlike(world)
+        #expect(node.count { if case .setAside = $0 { true } else { false } } == (isBack ? 0 : 1))
+    }
+
     /// T-S15 (nats 7556).
     @Test(arguments: ["gone", "flipped"]) func aLogWithoutACheckpointIsSetAsideAndFetchedAnew(damage: String) throws {
         let world = try world()

@@ -7,17 +7,32 @@ import Testing
 /// Seeds that once broke a promise, with what was wrong. What they reach depends on every draw before, so that they
 /// mean less with each change of the simulation; they cost little.
 @Suite struct KeptSeedTests {
-    private static let kept: [(seed: UInt64, reason: String)] = [
-        (7, "a produce with acks=0 that fails closes its connection"),
-        (8, "two nodes asked for the same offset at a time"),
-        (20, "a node outside the core that only one node of the core can hear"),
-        (23, "a node outside the core that comes back after the calm has begun"),
+    private static let kept: [(seed: UInt64, profile: WorldClimate.Profile?, reason: String)] = [
+        (7, nil, "a produce with acks=0 that fails closes its connection"),
+        (8, nil, "two nodes asked for the same offset at a time"),
+        (20, nil, "a node outside the core that only one node of the core can hear"),
+        (23, nil, "a node outside the core that comes back after the calm has begun"),
+        (54, .disks, "a refused answer left the repair ahead of what the next peer was asked for"),
+        (80, .disks, "the same, of a compacted log"),
+        (92, .disks, "a cut that met damage; who could not read its producers stood for election"),
+        (264, .disks, "a leader whose uncommitted end had rotted led on for ever"),
     ]
 
     @Test(arguments: kept.map(\.seed))
     func keptSeedBreaksNothing(seed: UInt64) {
-        let report = NodeSimulation.run(seed: seed)
+        for kept in Self.kept where kept.seed == seed {
+            let climate = WorldClimate(seed: seed, profile: kept.profile)
+            let report = NodeSimulation.run(seed: seed, climate: climate)
+            #expect(report.violation == nil, "\(report)")
+        }
+    }
+
+    /// The leader's own end rots before anybody else has it: it sees that it is of no use, and another leads.
+    @Test func markOfALeaderThatGivesUpIsHit() {
+        let probe = Probe()
+        let report = NodeSimulation.run(seed: 264, climate: WorldClimate(seed: 264, profile: .disks), marks: probe)
         #expect(report.violation == nil, "\(report)")
+        #expect(probe.hasHit("Repairs.gave-up-leadership"), "only \(probe.marks)")
     }
 
     @Test func runWithoutViolationIsNotShrunk() {

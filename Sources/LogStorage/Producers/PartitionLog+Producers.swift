@@ -107,8 +107,8 @@ extension PartitionLog {
             do throws(LogError) {
                 producerMemory.table = try producersRead(at: newEnd)
             } catch {
-                guard case .corrupt = error else { throw error }
-                producersAreUnknown = true
+                guard case .corrupt(let what) = error else { throw error }
+                producersFlaw = what
             }
             producerMemory.changes = []
             producerMemory.undoFloor = newEnd
@@ -120,7 +120,7 @@ extension PartitionLog {
 
     /// The log has been emptied and begins elsewhere: who wrote what came before is not known.
     func restartProducers() {
-        producersAreUnknown = false
+        producersFlaw = nil
         producerMemory.files.forgetAll()
         producerMemory = ProducerMemory(directory: directory, fs: fs, capacity: limits.producersMax, at: end)
     }
@@ -140,10 +140,10 @@ extension PartitionLog {
         do throws(LogError) {
             (table, entries) = try fold(
                 found?.table ?? ProducerTable(capacity: limits.producersMax), from: from, to: end)
-            producersAreUnknown = false
+            producersFlaw = nil
         } catch {
-            guard case .corrupt = error else { throw error }
-            producersAreUnknown = true
+            guard case .corrupt(let what) = error else { throw error }
+            producersFlaw = what
             (table, entries) = (ProducerTable(capacity: limits.producersMax), 0)
         }
         producerMemory.table = table
@@ -152,6 +152,11 @@ extension PartitionLog {
         producerMemory.settled = from
         producerMemory.snapshotIndex = from
         producerMemory.entriesSinceSnapshot = entries
+    }
+
+    /// Tries once more what could not be found out, when nothing was found to be damaged after all.
+    public func recallProducers() throws(LogError) {
+        if producersAreUnknown, damage.isEmpty { try restoreProducers() }
     }
 
     /// The snapshot that is due, when a checkpoint is. It is written once everything it speaks of is durable.

@@ -52,6 +52,15 @@ public struct ConsensusChecks {
     /// A replica was taken away: whoever keeps one there later begins anew.
     public mutating func removed(_ node: NodeID) { replicas[Int(node.rawValue)] = ReplicaMirror() }
 
+    /// A replica's disk has lost what it held, and it knows that.
+    public mutating func lost(_ node: NodeID) {
+        let place = Int(node.rawValue)
+        var mirror = ReplicaMirror()
+        mirror.promisedTerm = replicas[place].promisedTerm
+        mirror.isRebuilding = true
+        replicas[place] = mirror
+    }
+
     private func isMajority(_ holds: (Int) -> Bool) -> Bool {
         func isMajority(of voting: [Int], _ outgoing: [Int]) -> Bool {
             2 * voting.count(where: holds) > voting.count
@@ -150,6 +159,7 @@ public struct ConsensusChecks {
         mirror.startTerm = start.term
         mirror.promisedTerm = before.promisedTerm
         mirror.isUp = true
+        mirror.isRebuilding = before.isRebuilding
         mirror.changes = changes(before: start.end)
         replicas[place] = mirror
         replicas[place].durable = start.end
@@ -219,6 +229,9 @@ public struct ConsensusChecks {
         }
         replicas[place].view = view
         replicas[place].durable = max(min(view.durable, replicas[place].end), replicas[place].start)
+        if replicas[place].isRebuilding, replicas[place].durable >= committedEnd, committedEnd > .zero {
+            replicas[place].isRebuilding = false
+        }
         if let before, view.durable < before.durable { mustRecount = true }
         if view.role == .leader { try checkLeader(view, isNew: before?.role != .leader || before?.term != view.term) }
         if view.commit > replicas[place].commit { try commitMoved(view, from: replicas[place].commit) }
@@ -299,6 +312,12 @@ public struct ConsensusChecks {
             .committedIsDurable, "\(view.node) counted its own copy of \(view.commit), durable is \(mirror.durable)")
     }
 
+    /// Whether a replica holds something from `index` on that is committed.
+    func hasCommitted(from index: LogIndex, at node: NodeID) -> Bool {
+        let mirror = replicas[Int(node.rawValue)]
+        return mirror.entries[mirror.place(above: index)...].contains { committedEntry(endingAt: $0.end) == $0 }
+    }
+
     /// The entry committed with that end, by bisection.
     func committedEntry(endingAt end: LogIndex) -> LoggedEntry? {
         var low = 0
@@ -325,7 +344,8 @@ public struct ConsensusChecks {
 
     private func holds(_ entry: LoggedEntry, _ place: Int) -> Bool {
         let mirror = replicas[place]
-        return mirror.start >= entry.end
+        // Whoever does not vote is in no quorum, so every quorum is one of the others.
+        return mirror.isRebuilding || mirror.start >= entry.end
             || (mirror.durable >= entry.end && mirror.term(endingAt: entry.end) == entry.term)
     }
 

@@ -51,6 +51,8 @@ public struct GroupChecks: Sendable {
     /// Who was given what, by generation.
     private var owners: [String: [Int32: [Int32: String]]] = [:]
     var claims: [Place: [String: Claim]] = [:]
+    /// Since when a member of a group is to let go of something that it has not let go of.
+    var pressed: [String: [String: UInt64]] = [:]
     var lastHeard: [String: [String: UInt64]] = [:]
     /// Where the part that a group has read without a hole ends.
     public private(set) var covered: [Place: Int64] = [:]
@@ -172,6 +174,7 @@ public struct GroupChecks: Sendable {
         epochs[group] = nil
         owners[group] = nil
         lastHeard[group] = nil
+        pressed[group] = nil
         for membership in fenced.keys where membership.group == group { fenced[membership] = nil }
         for place in claims.keys where place.group == group { claims[place] = nil }
     }

@@ -36,10 +36,13 @@ extension GroupChecks {
         for place in claims.keys where place.group == group && !owned.contains(place.partition) {
             claims[place]?[member] = nil
         }
+        let isPressed = claims.contains { $0.key.group == group && $0.value[member]?.revoked != nil }
+        if !isPressed { pressed[group]?[member] = nil }
     }
 
     /// The coordinator has agreed that a member is gone, or has said so itself.
     public mutating func gone(_ member: String, of group: String) {
+        pressed[group]?[member] = nil
         for place in claims.keys where place.group == group { claims[place]?[member] = nil }
     }
 
@@ -48,7 +51,9 @@ extension GroupChecks {
         _ partitions: [Int32], to member: String, of group: String, time: UInt64, patience: Patience
     ) throws(Violation) {
         for place in claims.keys where place.group == group && !partitions.contains(place.partition) {
-            if let claim = claims[place]?[member], claim.revoked == nil { claims[place]?[member]?.revoked = time }
+            guard let claim = claims[place]?[member], claim.revoked == nil else { continue }
+            claims[place]?[member]?.revoked = time
+            if pressed[group]?[member] == nil { pressed[group, default: [:]][member] = time }
         }
         for partition in partitions {
             let place = Place(group: group, partition: partition)
@@ -66,7 +71,8 @@ extension GroupChecks {
     private func isHeld(
         _ claim: Claim, by member: String, of group: String, time: UInt64, patience: Patience
     ) -> Bool {
-        if let revoked = claim.revoked, time >= revoked + patience.rebalance { return false }
+        // Who does not let go of one partition in time loses its place in the group, and with it all of them.
+        if let since = pressed[group]?[member], time >= since + patience.rebalance { return false }
         guard let heard = lastHeard[group]?[member] else { return false }
         return time < heard + patience.session
     }

@@ -12,6 +12,8 @@ struct ReplicaMirror {
     /// Those of them that a leader appended and that were not looked at yet, with the end of the one before each.
     var fresh: [(entry: LoggedEntry, before: LoggedEntry?)] = []
     var isUp = false
+    /// Its disk has lost what it held, which it knows: it neither votes nor stands until it has all again.
+    var isRebuilding = false
     var view: ReplicaView?
     /// What survives a crash, as the log itself says; held to it after the next one.
     var durable = LogIndex.zero

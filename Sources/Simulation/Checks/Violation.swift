@@ -65,6 +65,8 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         case stopped = "V5"
         /// After the faults end consumers read all that there is.
         case drained = "V6"
+        /// What has rotted on a minority of disks is repaired from the others.
+        case repaired = "F7"
         /// A cluster that is well and has nothing to do elects nobody again and again.
         case quiet = "V8"
     }

@@ -77,6 +77,49 @@ public final class SimFileSystem: FileSystem, @unchecked Sendable {
         try inode(at: path, .read).flip(bit: bit, at: Int(position.rawValue))
     }
 
+    /// Lets the sector around a position be unreadable from now on, until it is written anew.
+    public func loseSector(at position: ByteCount, of path: String) throws(DiskError) {
+        try inode(at: path, .read).loseSector(at: Int(position.rawValue))
+    }
+
+    /// What becomes of stored bytes with the years.
+    public enum Rot: String, CaseIterable, Sendable {
+        /// One bit is another.
+        case bit
+        /// A sector is full of something else.
+        case garbage
+        case zeros
+        /// A sector holds what another place holds: a write went astray.
+        case misdirected
+        /// A sector cannot be read: `EIO`.
+        case unreadable
+    }
+
+    /// Lets what is durable rot at some place of a file. False when nothing of it is durable.
+    ///
+    /// - Parameter kind: how; drawn when `nil`.
+    @discardableResult
+    public func rot(_ path: String, _ kind: Rot? = nil) throws(DiskError) -> (kind: Rot, position: Int)? {
+        let inode = try inode(at: path, .read)
+        let stored = min(inode.durable.count, inode.visible.count)
+        guard stored > 0 else { return nil }
+        let kind = kind ?? chance.pick(Rot.allCases)
+        let position = chance.below(stored)
+        let sector = position / SimInode.sectorSize * SimInode.sectorSize
+        let count = min(SimInode.sectorSize, stored - sector)
+        switch kind {
+        case .bit: inode.flip(bit: chance.below(8), at: position)
+        case .garbage: inode.overwrite((0..<count).map { _ in UInt8(truncatingIfNeeded: chance.next()) }, at: sector)
+        case .zeros: inode.overwrite(Array(repeating: 0, count: count), at: sector)
+        case .misdirected:
+            let other = chance.below(stored) / SimInode.sectorSize * SimInode.sectorSize
+            guard other != sector else { return nil }
+            inode.overwrite(Array(inode.durable[other..<min(other + count, stored)]), at: sector)
+        case .unreadable: inode.loseSector(at: position)
+        }
+        return (kind, position)
+    }
+
     /// The bytes of a file as they are visible, for comparisons.
     public func bytes(of path: String) throws(DiskError) -> [UInt8] { try inode(at: path, .read).visible }
 
@@ -323,6 +366,9 @@ public final class SimFile: StorageFile, @unchecked Sendable {
     public func read(into buffer: UnsafeMutableRawBufferPointer, at position: ByteCount) throws(DiskError) -> Int {
         try checkLife(.read)
         try system.checkRead(path)
+        guard inode.isReadable(buffer.count, at: Int(position.rawValue)) else {
+            throw DiskError(.read, code: SimFileSystem.Code.inputOutput, path: path)
+        }
         return inode.read(into: buffer, at: Int(position.rawValue))
     }
 

@@ -2,8 +2,9 @@
 
 /// The bytes of a file: as programs see them, and as they would be found after a loss of power.
 ///
-/// The unit of writing back is a page; within a page that was being written when the power went, each sector is old or
-/// new. The file's length goes its own way, as metadata does.
+/// The unit of writing back is a page; within a page that was being written when the power went, each sector is old,
+/// new, or begun: what was being changed in it is new up to some byte, and old or garbage from there on (the model of
+/// FoundationDB's `AsyncFileNonDurable`). The file's length goes its own way, as metadata does.
 final class SimInode {
     private(set) var visible: [UInt8] = []
     private(set) var durable: [UInt8] = []
@@ -13,6 +14,9 @@ final class SimInode {
     private var lost: Set<Int> = []
     /// The shortest the file has been since its length was last made durable, when that cut anything.
     private var cut: Int?
+
+    /// Sectors that the disk cannot read any more; writing one anew mends it.
+    private var unreadable: Set<Int> = []
 
     static let pageSize = 4096
     static let sectorSize = 512
@@ -24,6 +28,9 @@ final class SimInode {
         if visible.count < end { visible.append(contentsOf: repeatElement(0, count: end - visible.count)) }
         visible.withUnsafeMutableBytes { $0[position..<end].copyBytes(from: bytes) }
         touch(from..<end)
+        if !unreadable.isEmpty {
+            for sector in position / Self.sectorSize...(end - 1) / Self.sectorSize { unreadable.remove(sector) }
+        }
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) -> Int {
@@ -39,6 +46,7 @@ final class SimInode {
         if size < visible.count {
             visible.removeLast(visible.count - size)
             cut = min(cut ?? size, size)
+            unreadable = unreadable.filter { $0 * Self.sectorSize < size }
             dirty = dirty.filter { $0 * Self.pageSize < size }
             lost = lost.filter { $0 * Self.pageSize < size }
             if size % Self.pageSize != 0 { dirty.insert(size / Self.pageSize) }
@@ -72,6 +80,21 @@ final class SimInode {
         if position < durable.count { durable[position] ^= 1 << UInt8(bit) }
     }
 
+    /// Puts other bytes in the place of what is stored, as a write does that was meant for another place.
+    func overwrite(_ bytes: [UInt8], at position: Int) {
+        for (place, byte) in bytes.enumerated() where position + place < visible.count {
+            visible[position + place] = byte
+            if position + place < durable.count { durable[position + place] = byte }
+        }
+    }
+
+    func loseSector(at position: Int) { unreadable.insert(position / Self.sectorSize) }
+
+    func isReadable(_ count: Int, at position: Int) -> Bool {
+        guard !unreadable.isEmpty, count > 0 else { return true }
+        return unreadable.isDisjoint(with: Set(position / Self.sectorSize...(position + count - 1) / Self.sectorSize))
+    }
+
     /// The power goes. What was not synchronized is kept, lost or torn, as `chance` has it.
     func losePower(keepsNothing: Bool, _ chance: inout SimRandom) {
         var image = durable
@@ -86,8 +109,11 @@ final class SimInode {
                 default:
                     let isTorn = chance.below(4) == 0
                     guard chance.coin() || isTorn else { continue }
-                    let sectors = isTorn ? chance.next() : .max
-                    writeBack(page, sectors: { sectors >> UInt64($0) & 1 == 1 }, into: &image)
+                    if isTorn {
+                        tear(page, into: &image, &chance)
+                    } else {
+                        writeBack(page, sectors: { _ in true }, into: &image)
+                    }
                 }
             }
             if image.count < visible.count, chance.below(4) == 0 {
@@ -100,6 +126,26 @@ final class SimInode {
         dirty.removeAll()
         lost.removeAll()
         cut = nil
+    }
+
+    /// Some sectors are old, some new, and some were being written at that moment.
+    private func tear(_ page: Int, into image: inout [UInt8], _ chance: inout SimRandom) {
+        let old = image
+        let sectors = chance.next()
+        writeBack(page, sectors: { sectors >> UInt64($0) & 1 == 1 }, into: &image)
+        for sector in 0..<Self.pageSize / Self.sectorSize where sectors >> UInt64(sector) & 1 == 1 {
+            guard chance.below(3) == 0 else { continue }
+            let from = page * Self.pageSize + sector * Self.sectorSize
+            let to = min(from + Self.sectorSize, visible.count)
+            guard from < to else { break }
+            let isGarbage = chance.coin()
+            for byte in from + chance.below(to - from)..<to {
+                let before = byte < old.count ? old[byte] : 0
+                // What was not being changed is not in danger: a disk that loses that has other faults.
+                guard byte >= old.count || before != visible[byte] else { continue }
+                image[byte] = isGarbage ? UInt8(truncatingIfNeeded: chance.next()) : before
+            }
+        }
     }
 
     private func touch(_ range: Range<Int>) {

@@ -40,7 +40,16 @@ extension World {
         guard let replica = machine.cell?.shard.replica(partition) else { return }
         let group = group(of: replica)
         let log = replica.log
-        let entries = try read(log, from: log.start.position.end, of: group)
+        let known = machine.hasRot ? group.consensus.replicas[machine.place].entries : []
+        // The end of its log has rotted: it knows what it has lost, and starts as if its disk were new.
+        if machine.hasRot, replica.isRebuilding { group.consensus.lost(machine.id) }
+        // A cut that its leader had asked for met damage on its way, and was done when the log was opened.
+        if machine.hasRot, log.end < group.consensus.replicas[machine.place].durable,
+            !group.consensus.hasCommitted(from: log.end, at: machine.id)
+        {
+            try group.consensus.truncated(to: log.end, at: machine.id)
+        }
+        let entries = try read(log, from: log.start.position.end, of: group, or: known)
         try group.consensus.recovered(
             start: log.start.position, entries: entries, term: replica.term, at: machine.id)
         machine.watched.append(.init(replica: replica, group: group, terms: log.terms))
@@ -150,10 +159,12 @@ extension World {
 
     /// All entries from `index` to the end of the log.
     ///
+    /// - Parameter known: what the log held before its disk began to rot, in place of what cannot be read.
+    ///
     /// What compaction has rewritten is given as it was: every replica compacts by itself, so the checks compare what
     /// all of them have held.
     private func read(
-        _ log: PartitionLog<SimFileSystem>, from index: LogIndex, of group: GroupWatch
+        _ log: PartitionLog<SimFileSystem>, from index: LogIndex, of group: GroupWatch, or known: [LoggedEntry] = []
     ) throws(Violation) -> [LoggedEntry] {
         var entries: [LoggedEntry] = []
         var at = index
@@ -182,6 +193,12 @@ extension World {
             } catch let violation as Violation {
                 throw violation
             } catch {
+                // What has rotted is what it was, as far as the replica's part in its group goes.
+                if let same = known.first(where: { $0.start == at && $0.term == log.terms.term(at: at) }) {
+                    entries.append(same)
+                    at = same.end
+                    continue
+                }
                 throw Violation(.noLoss, "\(name(group.partition)) cannot be read at \(at): \(error)")
             }
         }

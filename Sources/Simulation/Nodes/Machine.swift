@@ -23,6 +23,8 @@ final class Machine {
     var isServing = false
     var isPausedUntil: UInt64 = 0
     var isSlowUntil: UInt64 = 0
+    /// Nothing that its disk is asked for ends before.
+    var isStuckUntil: UInt64 = 0
     /// Its disk has failed in this life, so its replicas may stop themselves.
     var isDiskBad = false
     /// It has failed in this life, and may be well again.

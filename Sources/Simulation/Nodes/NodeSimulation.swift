@@ -49,6 +49,12 @@ public struct NodeReport: Sendable, CustomStringConvertible {
         public var elections = 0
         /// Logs opened anew after their disk had failed.
         public var revivals = 0
+        /// Places at which something durable was damaged.
+        public var rotten = 0
+        /// Parts of logs found damaged, segments written anew with the peers' help, and logs fetched anew.
+        public var damaged = 0
+        public var repaired = 0
+        public var setAside = 0
         public var produced = 0
         public var acknowledged = 0
         public var read = 0
@@ -109,6 +115,7 @@ extension World {
         calmDown()
         guard proveAlive(), converge(), groupWorld?.drain() ?? true, converge() else { return finish() }
         guard staysQuiet() else { return finish() }
+        guard healed() else { return finish() }
         do {
             for group in orderedGroups where group.isData { try readEverything(group) }
         } catch let error as Violation {

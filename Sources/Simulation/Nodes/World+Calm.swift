@@ -72,7 +72,9 @@ extension World {
         for group in orderedGroups { group.elections = 0 }
         guard run(until: now + 10 * climate.base.electionTimeout) else { return false }
         for group in orderedGroups where group.elections > 1 {
-            broke(Violation(.quiet, "\(name(group.partition)) has elected \(group.elections) leaders and was asked nothing"))
+            broke(
+                Violation(
+                    .quiet, "\(name(group.partition)) has elected \(group.elections) leaders and was asked nothing"))
         }
         return violation == nil
     }

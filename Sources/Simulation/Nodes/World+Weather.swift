@@ -42,6 +42,12 @@ extension World {
         case .clockJump:
             machine.wallOffset += Int64(random.within(-100_000...100_000))
         case .slowDisk: machine.isSlowUntil = now + 3 * span
+        case .stuckDisk:
+            // Now and then for so long that nobody can go on waiting.
+            let isLong = random.chance(perMille: 300)
+            machine.isStuckUntil = now + span + (isLong ? 1_200_000_000 : 0)
+            machine.hasHadBadDisk = true
+        case .rot: rot()
         case .failingDisk, .fullDisk: spoilDisk(place, isFull: fault == .fullDisk, for: span)
         case .oneWayCut, .partition, .isolation, .bridge, .ring: cut(fault, at: place, for: 2 * span)
         case .clog: network[place, random.below(machines.count)].clogged = now + span
@@ -77,7 +83,8 @@ extension World {
         schedule(after: span) {
             guard machine.life == life else { return }
             guard self.random.chance(perMille: 400) else { return self.healDisk(machine) }
-            self.crash(place, losesPower: self.random.chance(perMille: 500), for: span)
+            let losesPower = self.random.chance(perMille: 500) && (self.climate.losesPower || !self.climate.rots)
+            self.crash(place, losesPower: losesPower, for: span)
         }
     }
 
@@ -165,6 +172,7 @@ extension World {
         for place in core {
             let machine = machines[place]
             machine.isSlowUntil = 0
+            machine.isStuckUntil = 0
             if machine.isDiskBad {
                 if random.coin() { healDisk(machine) } else { end(place, losesPower: false) }
             }
@@ -195,7 +203,8 @@ extension World {
     private func chooseCore() -> [Int] {
         let all = Array(machines.indices)
         // Who votes may be changing: there are cores that no configuration has a majority in.
-        guard random.coin(), climate.moveInterval == 0 else { return all }
+        // And what has rotted on one disk may be sound on the others only.
+        guard random.coin(), climate.moveInterval == 0, !machines.contains(where: \.hasRot) else { return all }
         let size = random.within(machines.count / 2 + 1...machines.count)
         var chosen = all
         while chosen.count > size { chosen.remove(at: random.below(chosen.count)) }

@@ -172,17 +172,21 @@ final class World {
         case .fenced(let partition, let reason):
             groups[partition]?.consensus.crashed(machine.id)
             machine.watched.removeAll { $0.replica.id == partition }
-            guard !machine.hasHadBadDisk else { return }
+            guard !machine.hasHadBadDisk, !machine.hasRot else { return }
             schedule(after: 0) { self.broke(Violation(.stopped, "\(machine.id), \(partition): \(reason)")) }
         case .revived(let partition, _):
             statistics.revivals += 1
             opened.append(partition)
         case .damaged(let partition, let damage):
+            statistics.damaged += 1
             guard !machine.hasRot else { return }
             schedule(after: 0) {
                 self.broke(Violation(.persistBeforeReply, "\(machine.id), \(partition) is damaged: \(damage)"))
             }
+        case .repaired: statistics.repaired += 1
         case .setAside(let partition, _, let reason):
+            statistics.setAside += 1
+            groups[partition]?.consensus.lost(machine.id)
             guard !machine.hasRot else { return }
             schedule(after: 0) {
                 self.broke(Violation(.persistBeforeReply, "\(machine.id), \(partition) is set aside: \(reason)"))
@@ -206,7 +210,8 @@ final class World {
     static let epoch: Int64 = 1_700_000_000_000
 
     func diskDelay(of machine: Machine) -> UInt64 {
-        5_000 + random.span(mean: machine.isSlowUntil > now ? 60_000_000 : climate.base.syncDelay)
+        let stuck = machine.isStuckUntil > now ? machine.isStuckUntil - now : 0
+        return stuck + 5_000 + random.span(mean: machine.isSlowUntil > now ? 60_000_000 : climate.base.syncDelay)
     }
 
     // MARK: - Names

@@ -43,6 +43,10 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
         case failingDisk
         /// Nothing more fits; the machine is restarted later.
         case fullDisk
+        /// What a disk is asked for it does not finish for long.
+        case stuckDisk
+        /// What was durable is damaged, on so few disks that a majority of sound copies is left of everything.
+        case rot
         case oneWayCut
         /// Two sides, of any shape.
         case partition
@@ -97,6 +101,8 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
     public var hasWhims: Bool
 
     public var nodes: Int { base.nodes }
+    var rots: Bool { faults.contains(.rot) }
+    var losesPower: Bool { faults.contains(.powerLoss) || faults.contains(.powerLossEverywhere) }
 
     public init(seed: UInt64, profile: Profile? = nil) {
         var random = SimRandom(seed: SimRandom.mix(seed ^ 0x0A11_B0D1))
@@ -120,7 +126,9 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
         if profile == .quiet { faultInterval = 0 }
         let isAll = random.below(4) == 0
         let crashes: Set<Fault> = [.kill, .powerLoss, .powerLossEverywhere, .stop]
-        let disks: Set<Fault> = [.powerLoss, .powerLossEverywhere, .slowDisk, .failingDisk, .fullDisk, .kill]
+        let disks: Set<Fault> = [
+            .powerLoss, .powerLossEverywhere, .slowDisk, .failingDisk, .fullDisk, .stuckDisk, .rot, .kill,
+        ]
         faults = Fault.allCases.filter { fault in
             switch profile {
             case .lite: crashes.contains(fault)
@@ -128,6 +136,10 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
             case .quiet: false
             case .ordinary, .reconfiguration: isAll || random.chance(perMille: 350)
             }
+        }
+        // Half of the disks that rot do so wherever they like: see `World.rot`.
+        if faults.contains(.rot), random.coin() {
+            faults.removeAll { $0 == .powerLoss || $0 == .powerLossEverywhere }
         }
         startsInStorm = random.chance(perMille: 300)
         clientDelay = UInt64(random.pick([50, 200, 1_000, 5_000])) * 1_000
@@ -147,6 +159,8 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
             base.groups?.faultInterval = 0
             base.isStream = true
             base.damagePerMille = 0
+            // Three long syncs in a row make a disk slow, and leaderships leave it, as they should.
+            base.syncDelay = min(base.syncDelay, 2_000_000)
         }
     }
 
@@ -215,8 +229,9 @@ extension WorldClimate {
             cleaner: CleanerSettings(interval: 200_000_000, keySeed: (world.random.next(), world.random.next())),
             disk: DiskSettings(
                 directory: "data", reserve: ByteCount(2_000), probeInterval: 50_000_000, slowSync: 25_000_000,
-                recoveryTime: 500_000_000, stuckSync: 5_000_000_000, handOverInterval: 500_000_000,
-                reopenFirst: 20_000_000, reopenLast: 500_000_000))
+                recoveryTime: 500_000_000, stuckSync: 1_000_000_000, handOverInterval: 500_000_000,
+                reopenFirst: 20_000_000, reopenLast: 500_000_000),
+            scrub: ScrubSettings(bytesPerSecond: 20 << 20, rest: 300_000_000))
     }
 
     func brokerSettings(of node: NodeID) -> BrokerSettings {

@@ -35,7 +35,9 @@ struct ClientHistories {
 
     /// - Parameter offset: of its first record; `nil` when nothing was written.
     mutating func ended(_ batch: BatchName, at offset: Int64?, time: UInt64) {
-        guard var operation = pending.removeValue(forKey: batch), case .send(var records) = operation.act else { return }
+        guard var operation = pending.removeValue(forKey: batch), case .send(var records) = operation.act else {
+            return
+        }
         operation.ended = Int64(time)
         operation.outcome = offset == nil ? .failed : .ok
         for index in records.indices { records[index].offset = offset.map { $0 + Int64(index) } }

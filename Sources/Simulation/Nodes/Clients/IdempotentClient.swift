@@ -105,6 +105,7 @@ final class IdempotentClient: WireClient {
     private func send(_ batch: Batch) {
         let round = round
         let place = leader
+        world.say("\(name) sends #\(batch.sequence) to n\(place)")
         let request = ProduceRequest.of(
             batch.bytes, to: partition, of: topicName, topic(topicName)?.id ?? .zero, acks: world.acksAll,
             timeout: climate.requestTimeout)
@@ -122,6 +123,7 @@ final class IdempotentClient: WireClient {
         guard let id, let watch, let position = unacknowledged.firstIndex(where: { $0.sequence == batch.sequence })
         else { return }
         let name = BatchName(producer: BatchName.firstRetrier + id, number: batch.sequence)
+        if answer.error != .none { world.say("\(name) is told of its batch: \(answer.error)") }
         switch answer.error {
         case .none:
             unacknowledged.remove(at: position)

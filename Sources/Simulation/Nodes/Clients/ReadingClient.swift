@@ -191,6 +191,8 @@ final class ReadingClient: WireClient {
         do throws(BatchError) {
             heads = try EntryHead.all(in: bytes, verifyingChecksums: true)
         } catch {
+            // Files go out unread (`sendfile`); a client checks what it is given, and asks again.
+            guard !world.machines[place].hasRot else { return [] }
             throw Violation(.noLoss, "n\(place) gave \(name) batches that cannot be read: \(error)")
         }
         var position = asked

@@ -75,11 +75,17 @@ extension World: GroupStage {
         guard let replica = replica(number, at: place), let end = replica.highWatermark, next < end.rawValue else {
             return nil
         }
-        var bytes = ByteBuffer()
-        for piece in try replica.log.fetch(from: Offset(next), upTo: end, limit: limit) {
-            bytes.writeImmutableBuffer(try piece.content())
+        do {
+            var bytes = ByteBuffer()
+            for piece in try replica.log.fetch(from: Offset(next), upTo: end, limit: limit) {
+                bytes.writeImmutableBuffer(try piece.content())
+            }
+            return try EntryHead.all(in: bytes, verifyingChecksums: true)
+        } catch {
+            if case .outOfRange? = error as? LogError { throw error }
+            guard machines[place].hasRot else { throw error }
+            return nil
         }
-        return try EntryHead.all(in: bytes, verifyingChecksums: true)
     }
 
     // MARK: - Over the wire
