@@ -168,7 +168,8 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
             \(profile.rawValue): \(topics.joined(separator: "+")) of \(partitions) partitions on \(replicationFactor) \
             of \(nodes) nodes\(compacted.isEmpty ? "" : ", compacted \(compacted.sorted())"), clients at \
             \(clientDelay / 1_000) µs, \(resetPerMille)‰ resets, \(idempotents) idempotent, \(plains) plain, \
-            \(readers) readers, \(trimInterval > 0 ? "trimmed, " : "")\(moveInterval > 0 ? "moved, " : "")\(hasWhims ? "whims, " : "")faults every \
+            \(readers) readers, \(trimInterval > 0 ? "trimmed, " : "")\(moveInterval > 0 ? "moved, " : "")\
+            \(hasWhims ? "whims, " : "")faults every \
             \(faultInterval / 1_000_000) ms: \(names); \(base.summary)
             """
     }
