@@ -67,12 +67,17 @@ struct LogMap: Sendable {
         return nil
     }
 
-    /// The slots after `index` at which an entry with this head may begin.
+    /// The slots after `index` at which an entry with this head may begin: none when nobody can tell which.
+    ///
+    /// Markers that follow each other have the same offset and often the same term, so that one may look like another.
     func slots(for head: EntryHead, after index: LogIndex, before end: LogIndex) -> [LogIndex] {
         guard head.isMarker else {
             let slot = markers.index(of: head.baseOffset)
             return index < slot && slot < end ? [slot] : []
         }
-        return markers.slots(in: index.advanced(by: 1)..<end).filter { markers.offset(at: $0) == head.baseOffset }
+        let alike = markers.slots(in: index.advanced(by: 1)..<end).filter {
+            markers.offset(at: $0) == head.baseOffset && terms.term(at: $0) == head.term
+        }
+        return alike.count == 1 ? alike : []
     }
 }

@@ -282,12 +282,12 @@ final class Repairs<Environment: ShardEnvironment> {
             abandon(nil)
             return replica.fetchAnew(run.reason)
         }
-        if isHopeless, run.replica.isLeader, run.replica.raft.commit < run.range.upperBound {
-            // What nobody else has it can send nobody, so nothing will be committed as long as it leads.
+        if isHopeless, !others.isEmpty, run.replica.isLeader {
+            // What nobody else has any more it can send nobody, and clients wait for it. Another leads without.
             Mark.hit("Repairs.gave-up-leadership")
             let replica = run.replica
             abandon(nil)
-            return replica.fence("the end of the log is damaged and on no other replica, so another has to lead")
+            return replica.fence("the log is damaged in a part that no other replica has, so another has to lead")
         }
         abandon(run.reason)
     }

@@ -284,6 +284,30 @@ struct DamageTests {
         #expect(repair.supply(right, acceptsCompacted: true) == nil)
     }
 
+    /// Two markers in a row have the same offset and term: which of them is left behind damage nobody can tell.
+    @Test func aMarkerBehindDamageIsNotTakenForItsNeighbour() throws {
+        let files = try makeMachine()
+        try files.makeDirectory("/twin")
+        var logs = [try openLog(files, Self.limits)]
+        logs.append(try SimLog.open(directory: "/twin/p", in: files, limits: Self.limits, now: time(0)))
+        for log in logs {
+            try log.add(size: 60)
+            try log.addMarker()
+            try log.addMarker(kind: .membership)
+            try log.add(size: 60)
+            try log.sync()
+        }
+        let path = try #require(try Self.logFiles(files).first)
+        let heads = try EntryHead.all(in: ByteBuffer(bytes: try files.bytes(of: path)))
+        let spoiled = heads.prefix(2).reduce(0) { $0 + $1.totalSize }
+        for position in 0..<spoiled where position % 16 < 4 {
+            try files.flip(bit: 6, at: bytes(Int64(position)), of: path)
+        }
+        #expect(try Self.scrub(logs[0]).map(\.range) == [LogIndex(0)..<LogIndex(3)])
+        try Self.repair(logs[0], from: logs[1])
+        #expect(try logs[0].entries() == logs[1].entries())
+    }
+
     /// The next peer is asked for the same entries, so none of a refused answer may have been kept.
     @Test func anAnswerIsTakenWholeOrNotAtAll() throws {
         let (files, twin) = try Self.twins()

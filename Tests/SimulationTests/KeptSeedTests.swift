@@ -12,13 +12,15 @@ import Testing
         (8, nil, "two nodes asked for the same offset at a time"),
         (20, nil, "a node outside the core that only one node of the core can hear"),
         (23, nil, "a node outside the core that comes back after the calm has begun"),
+        (13, nil, "a damaged leader led on though the others had compacted what it lacked"),
+        (64, nil, "one of two markers with the same offset was taken for the other behind damage"),
         (54, .disks, "a refused answer left the repair ahead of what the next peer was asked for"),
         (80, .disks, "the same, of a compacted log"),
         (92, .disks, "a cut that met damage; who could not read its producers stood for election"),
         (264, .disks, "a leader whose uncommitted end had rotted led on for ever"),
     ]
 
-    @Test(arguments: kept.map(\.seed))
+    @Test(arguments: Set(kept.map(\.seed)).sorted())
     func keptSeedBreaksNothing(seed: UInt64) {
         for kept in Self.kept where kept.seed == seed {
             let climate = WorldClimate(seed: seed, profile: kept.profile)
