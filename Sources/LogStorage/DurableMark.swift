@@ -24,6 +24,9 @@ final class DurableMark<FS: FileSystem>: Sendable {
         var marked: LogIndex
         /// Counts cuts: what was begun before one says nothing after it.
         var epoch = 0
+        /// Open since it was first written to: a log that takes records writes it hundreds of times a second, and has
+        /// its last segment open too.
+        var file: FS.File?
     }
 
     private let directory: String
@@ -61,7 +64,7 @@ final class DurableMark<FS: FileSystem>: Sendable {
             guard state.epoch == epoch, index > state.marked else { return }
             // Also when it fails the file may say so.
             state.marked = index
-            _ = try? write(index)
+            _ = try? write(index, &state)
         }
     }
 
@@ -70,15 +73,18 @@ final class DurableMark<FS: FileSystem>: Sendable {
         try state.withLock { (state) throws(DiskError) in
             state.epoch += 1
             guard index < state.marked else { return }
-            try write(index).synchronize()
+            try write(index, &state).synchronize()
             state.marked = index
         }
     }
 
-    /// Opened for each write: thousands of logs have better use for as many descriptors.
-    private func write(_ index: LogIndex) throws(DiskError) -> FS.File {
-        let (bytes, file) = (Self.encode(index), try fs.open(path, .createOrOpen))
+    private func write(_ index: LogIndex, _ state: inout State) throws(DiskError) -> FS.File {
+        let bytes = Self.encode(index)
+        let file: FS.File = if let open = state.file { open } else { try fs.open(path, .createOrOpen) }
+        // After a failure it is opened anew.
+        state.file = nil
         try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
+        state.file = file
         return file
     }
 
