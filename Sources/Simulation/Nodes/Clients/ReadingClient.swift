@@ -155,9 +155,10 @@ final class ReadingClient: WireClient {
             switch answer.error {
             case .none:
                 let seen = try read(answer, spot, watch, asked, from: place)
-                // Since version 11 followers answer, too, and may be behind (KIP-392).
-                let isLeaders = chosenVersion(.fetch) < 11 && answer.highWatermark >= 0
-                let end = isLeaders ? answer.highWatermark : nil
+                // That there is nothing more a leader says once it knows that it still leads; with records it gives what
+                // it knows, and records are true whoever gives them. Since version 11 followers answer, too (KIP-392).
+                let isEnd = chosenVersion(.fetch) < 11 && answer.highWatermark >= 0 && !answer.hasRecords
+                let end = isEnd ? answer.highWatermark : nil
                 world.histories.read(
                     seen, end: end, of: spot.name, by: name, from: began, to: world.now)
             case .offsetOutOfRange:
@@ -265,5 +266,11 @@ final class ReadingClient: WireClient {
             }
             then(answer.offset)
         }
+    }
+}
+
+extension FetchResponse.Partition {
+    fileprivate var hasRecords: Bool {
+        if case .bytes(let bytes) = records { bytes.readableBytes > 0 } else { false }
     }
 }
