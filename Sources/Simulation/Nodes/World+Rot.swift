@@ -30,11 +30,11 @@ extension World {
         let directory = directory(of: group.partition)
         guard let names = try? machine.files.list(directory) else { return }
         var files = names.filter { $0.hasSuffix(".log") || $0.hasSuffix(".index") }.sorted()
-        // What was written last is told from what never was by a file that is not synchronized. Where the power goes,
-        // too, that file may be gone, and two faults at a time are more than one disk may have: see `DurableMark`.
+        // What was written last is told from what never was by a file that is not synchronized. Where the power goes or
+        // writes fail, too, that file may say too little, and that is more than one disk may have: see `DurableMark`.
         let sealed = Set(files.filter { $0.hasSuffix(".log") }.dropLast(2).map { $0.prefix { $0 != "." } })
         let isSealed = { (name: String) in sealed.contains(name.prefix { $0 != "." }) }
-        if climate.losesPower { files = files.filter(isSealed) }
+        if climate.losesMarks { files = files.filter(isSealed) }
         // What logs consist of is worth more than what finds a place in them.
         let logs = files.filter { $0.hasSuffix(".log") }
         let chosen = random.chance(perMille: 800) ? logs : files

@@ -103,6 +103,8 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
     public var nodes: Int { base.nodes }
     var rots: Bool { faults.contains(.rot) }
     var losesPower: Bool { faults.contains(.powerLoss) || faults.contains(.powerLossEverywhere) }
+    /// Whether the disks may lose what is not synchronized, or refuse to take it.
+    var losesMarks: Bool { losesPower || faults.contains(.failingDisk) || faults.contains(.fullDisk) }
 
     public init(seed: UInt64, profile: Profile? = nil) {
         var random = SimRandom(seed: SimRandom.mix(seed ^ 0x0A11_B0D1))
@@ -137,9 +139,10 @@ public struct WorldClimate: Sendable, CustomStringConvertible {
             case .ordinary, .reconfiguration: isAll || random.chance(perMille: 350)
             }
         }
-        // Half of the disks that rot do so wherever they like: see `World.rot`.
+        // Half of the disks that rot do so wherever they like, and have no other fault: see `World.rot`.
         if faults.contains(.rot), random.coin() {
-            faults.removeAll { $0 == .powerLoss || $0 == .powerLossEverywhere }
+            let others: Set<Fault> = [.powerLoss, .powerLossEverywhere, .failingDisk, .fullDisk]
+            faults.removeAll { others.contains($0) }
         }
         startsInStorm = random.chance(perMille: 300)
         clientDelay = UInt64(random.pick([50, 200, 1_000, 5_000])) * 1_000

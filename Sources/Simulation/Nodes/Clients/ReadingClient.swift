@@ -134,16 +134,21 @@ final class ReadingClient: WireClient {
             sessions[place]?.id = response.sessionID
             sessions[place]?.epoch = response.sessionID == 0 ? 0 : isSame ? session.epoch + 1 : 1
         }
+        // That there is nothing more a leader says once it knows that it still leads; with records, or with an error, it
+        // says what it knows. Since version 11 followers answer, too, and may be behind (KIP-392).
+        let all = response.topics.flatMap(\.partitions)
+        let claimsEnds = chosenVersion(.fetch) < 11 && all.allSatisfy { $0.error == .none && !$0.hasRecords }
         for topic in response.topics {
             guard let name = topic.name.isEmpty ? topicNames[topic.id] : topic.name else { continue }
             for partition in topic.partitions {
-                take(partition, Spot(topic: name, partition: partition.index), asked, from: place, since: began)
+                let spot = Spot(topic: name, partition: partition.index)
+                take(partition, spot, asked, from: place, since: claimsEnds ? began : nil)
             }
         }
     }
 
     private func take(
-        _ answer: FetchResponse.Partition, _ spot: Spot, _ asked: [Spot: Int64], from place: Int, since began: UInt64
+        _ answer: FetchResponse.Partition, _ spot: Spot, _ asked: [Spot: Int64], from place: Int, since began: UInt64?
     ) {
         guard let known = self.topic(spot.topic),
             let watch = world.groups[PartitionID(topic: known.id, index: answer.index)]
@@ -155,11 +160,9 @@ final class ReadingClient: WireClient {
             switch answer.error {
             case .none:
                 let seen = try read(answer, spot, watch, asked, from: place)
-                // Since version 11 followers answer, too, and may be behind (KIP-392).
-                let isLeaders = chosenVersion(.fetch) < 11 && answer.highWatermark >= 0
-                let end = isLeaders ? answer.highWatermark : nil
+                let end = began == nil || answer.highWatermark < 0 ? nil : answer.highWatermark
                 world.histories.read(
-                    seen, end: end, of: spot.name, by: name, from: began, to: world.now)
+                    seen, end: end, of: spot.name, by: name, from: began ?? world.now, to: world.now)
             case .offsetOutOfRange:
                 // Retention was faster; a log's end never comes back to below what was read.
                 sessions[place]?.told[spot] = -1
@@ -265,5 +268,11 @@ final class ReadingClient: WireClient {
             }
             then(answer.offset)
         }
+    }
+}
+
+extension FetchResponse.Partition {
+    fileprivate var hasRecords: Bool {
+        if case .bytes(let bytes) = records { bytes.readableBytes > 0 } else { false }
     }
 }
