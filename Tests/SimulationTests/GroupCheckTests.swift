@@ -171,7 +171,7 @@ import Testing
     private func owned() throws -> GroupChecks {
         var checks = GroupChecks()
         checks.heard("a", of: "g", time: 10)
-        try checks.told([0], to: "a", of: "g", time: 10, patience: patience)
+        try checks.told([0], to: "a", of: "g", asked: 10, time: 10, patience: patience)
         checks.said("a", of: "g", owned: [0])
         checks.heard("a", of: "g", time: 20)
         return checks
@@ -179,30 +179,41 @@ import Testing
 
     @Test func partitionGivenAwayTooEarlyIsSeen() throws {
         var checks = try owned()
-        breaks(.soleOwner) { try checks.told([0], to: "b", of: "g", time: 30, patience: patience) }
+        breaks(.soleOwner) { try checks.told([0], to: "b", of: "g", asked: 30, time: 30, patience: patience) }
         var revoked = try owned()
-        try revoked.told([], to: "a", of: "g", time: 30, patience: patience)
-        breaks(.soleOwner) { try revoked.told([0], to: "b", of: "g", time: 40, patience: patience) }
+        try revoked.told([], to: "a", of: "g", asked: 30, time: 30, patience: patience)
+        breaks(.soleOwner) { try revoked.told([0], to: "b", of: "g", asked: 40, time: 40, patience: patience) }
     }
 
     @Test func partitionThatWasLetGoIsFree() throws {
         var checks = try owned()
-        try checks.told([], to: "a", of: "g", time: 30, patience: patience)
+        try checks.told([], to: "a", of: "g", asked: 30, time: 30, patience: patience)
         checks.said("a", of: "g", owned: [])
-        try checks.told([0], to: "b", of: "g", time: 41, patience: patience)
+        try checks.told([0], to: "b", of: "g", asked: 41, time: 41, patience: patience)
         var left = try owned()
         left.gone("a", of: "g")
-        try left.told([0], to: "b", of: "g", time: 30, patience: patience)
+        try left.told([0], to: "b", of: "g", asked: 30, time: 30, patience: patience)
     }
 
     @Test func silentOwnerLosesItsPartitions() throws {
         var silent = try owned()
-        try silent.told([0], to: "b", of: "g", time: 120, patience: patience)
+        try silent.told([0], to: "b", of: "g", asked: 120, time: 120, patience: patience)
         var stubborn = try owned()
-        try stubborn.told([], to: "a", of: "g", time: 30, patience: patience)
+        try stubborn.told([], to: "a", of: "g", asked: 30, time: 30, patience: patience)
         stubborn.said("a", of: "g", owned: [0])
         stubborn.heard("a", of: "g", time: 75)
-        try stubborn.told([0], to: "b", of: "g", time: 80, patience: patience)
+        try stubborn.told([0], to: "b", of: "g", asked: 80, time: 80, patience: patience)
+    }
+
+    /// The coordinator's patience counts from when it decided, and also for who had just said that it owns nothing.
+    @Test func whoIsToldLessMustSayThatItHasLetGo() throws {
+        var checks = try owned()
+        try checks.told([0, 1], to: "a", of: "g", asked: 21, time: 21, patience: patience)
+        checks.said("a", of: "g", owned: [])
+        checks.heard("a", of: "g", time: 30)
+        try checks.told([0], to: "a", of: "g", asked: 30, time: 60, patience: patience)
+        breaks(.soleOwner) { try checks.told([0], to: "b", of: "g", asked: 79, time: 79, patience: patience) }
+        try checks.told([0], to: "b", of: "g", asked: 80, time: 80, patience: patience)
     }
 
     /// Heartbeats prolong a session from when they arrived, and only those that were accepted.
@@ -210,10 +221,10 @@ import Testing
         var prolonged = try owned()
         prolonged.heard("a", of: "g", time: 60)
         prolonged.heard("a", of: "g", time: 50)
-        breaks(.soleOwner) { try prolonged.told([0], to: "b", of: "g", time: 159, patience: patience) }
+        breaks(.soleOwner) { try prolonged.told([0], to: "b", of: "g", asked: 159, time: 159, patience: patience) }
         var unheard = try owned()
         unheard.said("a", of: "g", owned: [0])
-        try unheard.told([0], to: "b", of: "g", time: 120, patience: patience)
+        try unheard.told([0], to: "b", of: "g", asked: 120, time: 120, patience: patience)
     }
 
     // MARK: - Reading

@@ -17,8 +17,10 @@ extension ConsensusChecks {
     mutating func checkMembers(_ view: ReplicaView) throws(Violation) {
         let place = Int(view.node.rawValue)
         if let members = view.members, members != inForce(at: place) {
-            // Whoever was not there from the start knows nobody until its log says so.
-            guard replicas[place].changes.isEmpty, members == .none else {
+            // Whoever was not there from the start knows nobody until its log says so, or what the metadata says of a
+            // move that is over: the group itself has committed that.
+            let isTold = !members.isJoint && committed.contains { $0.members == members }
+            guard replicas[place].changes.isEmpty, members == .none || isTold else {
                 throw Violation(
                     .memberDiscipline, "\(view.node) believes in \(members), its log says \(inForce(at: place))")
             }

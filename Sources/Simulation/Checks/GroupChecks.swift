@@ -53,6 +53,8 @@ public struct GroupChecks: Sendable {
     var claims: [Place: [String: Claim]] = [:]
     /// Since when a member of a group is to let go of something that it has not let go of.
     var pressed: [String: [String: UInt64]] = [:]
+    /// What each member was told last to be its own.
+    var assigned: [String: [String: [Int32]]] = [:]
     var lastHeard: [String: [String: UInt64]] = [:]
     /// Where the part that a group has read without a hole ends.
     public private(set) var covered: [Place: Int64] = [:]
@@ -175,6 +177,7 @@ public struct GroupChecks: Sendable {
         owners[group] = nil
         lastHeard[group] = nil
         pressed[group] = nil
+        assigned[group] = nil
         for membership in fenced.keys where membership.group == group { fenced[membership] = nil }
         for place in claims.keys where place.group == group { claims[place] = nil }
     }

@@ -43,17 +43,24 @@ extension GroupChecks {
     /// The coordinator has agreed that a member is gone, or has said so itself.
     public mutating func gone(_ member: String, of group: String) {
         pressed[group]?[member] = nil
+        assigned[group]?[member] = nil
         for place in claims.keys where place.group == group { claims[place]?[member] = nil }
     }
 
     /// A member was told its whole assignment.
+    ///
+    /// - Parameter asked: when its question came. The coordinator decided then or later, and told it once that was
+    ///   committed; its patience may count from the decision. Whoever is told less than before has to say that it has
+    ///   let go, also when it had said so in the question.
     public mutating func told(
-        _ partitions: [Int32], to member: String, of group: String, time: UInt64, patience: Patience
+        _ partitions: [Int32], to member: String, of group: String, asked: UInt64, time: UInt64, patience: Patience
     ) throws(Violation) {
+        let isLess = assigned[group]?[member]?.contains { !partitions.contains($0) } ?? false
+        if isLess, pressed[group]?[member] == nil { pressed[group, default: [:]][member] = asked }
+        assigned[group, default: [:]][member] = partitions
         for place in claims.keys where place.group == group && !partitions.contains(place.partition) {
             guard let claim = claims[place]?[member], claim.revoked == nil else { continue }
             claims[place]?[member]?.revoked = time
-            if pressed[group]?[member] == nil { pressed[group, default: [:]][member] = time }
         }
         for partition in partitions {
             let place = Place(group: group, partition: partition)

@@ -198,8 +198,8 @@ extension GroupWorld {
         guard let assignment = response.assignment else { return }
         cluster.count(.assignment)
         try checks.told(
-            assignment.topicPartitions.flatMap(\.partitions), to: request.memberID, of: group, time: cluster.now,
-            patience: climate.patience)
+            assignment.topicPartitions.flatMap(\.partitions), to: request.memberID, of: group,
+            asked: exchange.arrived ?? 0, time: cluster.now, patience: climate.patience)
     }
 }
 

@@ -25,6 +25,9 @@ class WireClient {
         var partitions: Int
     }
 
+    /// Which node has left the last request for metadata unanswered.
+    private var silent: Int?
+
     init(world: World, name: String) {
         self.world = world
         self.name = name
@@ -142,7 +145,11 @@ class WireClient {
             return topic
         }
         request.allowsTopicCreation = false
-        ask(request, at: somebody) { response in
+        // Who has just not answered is not asked again at once, as clients do it.
+        let drawn = somebody
+        let place = drawn == silent ? (drawn + 1) % world.machines.count : drawn
+        ask(request, at: place) { response in
+            self.silent = response == nil ? place : nil
             if let response { self.take(response) }
             self.world.schedule(after: self.backoff, then)
         }
