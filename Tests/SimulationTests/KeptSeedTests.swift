@@ -29,12 +29,18 @@ import Testing
         }
     }
 
-    /// What has rotted at the leader nobody else has any more: it sees that it is of no use, and another leads.
+    /// What has rotted at the leader nobody else has any more: it sees that it is of no use, and another leads. Which
+    /// seed shows it changes with anything that draws a number; one of these does.
     @Test func markOfALeaderThatGivesUpIsHit() {
-        let probe = Probe()
-        let report = NodeSimulation.run(seed: 80, climate: WorldClimate(seed: 80, profile: .disks), marks: probe)
-        #expect(report.violation == nil, "\(report)")
-        #expect(probe.hasHit("Repairs.gave-up-leadership"), "only \(probe.marks)")
+        var hits = 0
+        for seed in [220, 259, 264, 80] as [UInt64] where hits == 0 {
+            let probe = Probe()
+            let climate = WorldClimate(seed: seed, profile: .disks)
+            let report = NodeSimulation.run(seed: seed, climate: climate, marks: probe)
+            #expect(report.violation == nil, "\(report)")
+            if probe.hasHit("Repairs.gave-up-leadership") { hits += 1 }
+        }
+        #expect(hits == 1, "these seeds do not show it any more; simulate --profile disks --marks finds others")
     }
 
     @Test func runWithoutViolationIsNotShrunk() {
