@@ -11,16 +11,6 @@ import Testing
 /// What is true of a leader only is told by one that has asked the other voters since (C14): they may have elected
 /// another, which has taken in more.
 @Suite struct CertaintyTests {
-    private func leader() throws -> ThreeReplicas {
-        let three = try ThreeReplicas(rackAware: false)
-        try three.lead()
-        let stored = try three.node.begin(produceRequest(try batch(["a", "b"])), version: 9)
-        three.node.settle()
-        three.exchange()
-        try #require(stored.response?.only?.error == ErrorCode.none)
-        return three
-    }
-
     /// Asks while nobody else answers: within an election timeout of their last word.
     private func ask<Request: WireRequest>(
         _ three: ThreeReplicas, _ request: Request, version: Int16
@@ -41,7 +31,7 @@ import Testing
     }
 
     @Test func thereIsNothingMoreIsSaidOnceItIsCertain() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading(rackAware: false)
         let asked = try ask(three, three.fetch(from: 2), version: 11)
         #expect(!asked.isAnswered)
         hearOthers(three)
@@ -50,7 +40,7 @@ import Testing
     }
 
     @Test func whoHearsNobodyDoesNotSayThatThereIsNothingMore() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading(rackAware: false)
         let asked = try ask(three, three.fetch(from: 2), version: 11)
         three.run(milliseconds: 5_000)
         #expect(asked.response?.only?.error == .notLeaderOrFollower)
@@ -58,13 +48,13 @@ import Testing
 
     /// Records that are committed are so whoever leads.
     @Test func committedRecordsAreServedAtOnce() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading(rackAware: false)
         let asked = try ask(three, three.fetch(from: 0), version: 11)
         #expect(try asked.response?.only?.values == ["a", "b"])
     }
 
     @Test func whereALogEndsIsSaidOnceItIsCertain() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading(rackAware: false)
         let asked = try ask(three, listOffsetsRequest(time: -1), version: 4)
         #expect(!asked.isAnswered)
         hearOthers(three)

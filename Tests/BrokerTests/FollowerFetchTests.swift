@@ -109,15 +109,8 @@ final class ThreeReplicas {
         node.settle()
     }
 
-    func fetch(from offset: Int64, rack: String = "", wait: Int32 = 0, epoch: Int32 = -1) -> FetchRequest {
-        var request = fetchRequest(from: offset, epoch: epoch, wait: wait)
-        request.rackID = rack
-        return request
-    }
-}
-
-@Suite struct FollowerFetchTests {
-    private func leader(rackAware: Bool = true) throws -> ThreeReplicas {
+    /// This node leads and has acknowledged one batch of two records.
+    static func leading(rackAware: Bool = true) throws -> ThreeReplicas {
         let three = try ThreeReplicas(rackAware: rackAware)
         try three.lead()
         let stored = try three.node.begin(produceRequest(try batch(["a", "b"])), version: 9)
@@ -127,8 +120,16 @@ final class ThreeReplicas {
         return three
     }
 
+    func fetch(from offset: Int64, rack: String = "", wait: Int32 = 0, epoch: Int32 = -1) -> FetchRequest {
+        var request = fetchRequest(from: offset, epoch: epoch, wait: wait)
+        request.rackID = rack
+        return request
+    }
+}
+
+@Suite struct FollowerFetchTests {
     @Test func theLeaderNamesAReplicaInTheReadersRack() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading()
         let answer = try three.node.ask(three.fetch(from: 0, rack: "r2", wait: 500), version: 11).only
         #expect(answer?.preferredReadReplica == 2)
         #expect(answer?.error == ErrorCode.none)
@@ -138,19 +139,19 @@ final class ThreeReplicas {
 
     @Test(arguments: ["", "r1", "r9"])
     func aReaderWithoutAReplicaInItsRackIsServedByTheLeader(rack: String) throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading()
         let answer = try three.node.ask(three.fetch(from: 0, rack: rack), version: 11).only
         #expect(answer?.preferredReadReplica == -1)
         #expect(try answer?.values == ["a", "b"])
     }
 
     @Test func withoutTheSettingEverybodyIsServedByTheLeader() throws {
-        let three = try leader(rackAware: false)
+        let three = try ThreeReplicas.leading(rackAware: false)
         #expect(try three.node.ask(three.fetch(from: 0, rack: "r2"), version: 11).only?.values == ["a", "b"])
     }
 
     @Test func aReplicaThatIsBehindOrGoneIsNotNamed() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading()
         three.answering = [NodeID(3)]
         let stored = try three.node.begin(produceRequest(try batch(["c"])), version: 9)
         three.node.settle()
@@ -166,7 +167,7 @@ final class ThreeReplicas {
     }
 
     @Test func anOffsetOutOfRangeIsSaidByTheLeader() throws {
-        let three = try leader()
+        let three = try ThreeReplicas.leading()
         #expect(try three.node.ask(three.fetch(from: 9, rack: "r2"), version: 11).only?.error == .offsetOutOfRange)
     }
 

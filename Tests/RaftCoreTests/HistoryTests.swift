@@ -7,25 +7,6 @@ import Testing
 /// Bugs that other implementations have had, one test each; Tests/History.md lists all. Their letters and events are
 /// given to one member whose peers are the test.
 @Suite struct HistoryTests {
-    private func position(_ term: Int32, _ end: Int64) -> LogPosition {
-        LogPosition(term: Term(term), end: LogIndex(end))
-    }
-
-    private func append(
-        _ term: Int32, prev: LogPosition, _ runs: [(Int32, Int64)] = [], commit: Int64 = 0
-    ) -> Message {
-        .append(
-            Append(
-                term: Term(term), prev: prev, runs: runs.map { TermRun(term: Term($0.0), end: LogIndex($0.1)) },
-                commit: LogIndex(commit)))
-    }
-
-    private func entries(_ terms: [Int32], from first: Int64) -> [Entry] {
-        terms.enumerated().map {
-            Entry(term: Term($1), end: LogIndex(first + Int64($0) + 1), value: 2_000 + UInt64($0))
-        }
-    }
-
     private func beat(_ term: Int32, commit: Int64, sequence: UInt64 = 1) -> Message {
         .heartbeat(Heartbeat(term: Term(term), commit: LogIndex(commit), sequence: sequence))
     }
@@ -44,7 +25,7 @@ import Testing
             append(2, prev: .empty), .voteReply(term: Term(1), granted: false),
         ]
         for letter in letters {
-            bench.step(0, .received(letter, from: NodeID(1)), entries: entries([2], from: 2))
+            bench.step(0, .received(letter, from: NodeID(1)), entries: entries([2], from: 2, value: 2_000))
             #expect(bench[0].term == Term(5))
         }
         #expect(bench[0].lastEntry == position(2, 3))
@@ -162,7 +143,7 @@ import Testing
         var bench = Bench(voters: 3)
         bench.step(
             0, .received(append(1, prev: .empty, [(1, 2)], commit: 2), from: NodeID(1)),
-            entries: entries([1, 1], from: 0))
+            entries: entries([1, 1], from: 0, value: 2_000))
         bench.persist(0)
         #expect(bench[0].commit == LogIndex(2) && bench[0].durable == .zero)
         bench.flights = []
@@ -249,7 +230,7 @@ import Testing
         for term in 2...6 as ClosedRange<Int32> {
             bench.step(
                 0, .received(append(term, prev: position(1, 1), [(term, 2)]), from: NodeID(term % 2 + 1)),
-                entries: entries([term], from: 1))
+                entries: entries([term], from: 1, value: 2_000))
             #expect(bench[0].lastEntry == position(term, 2))
             #expect(bench.members[0].log.map(\.term) == [Term(1), Term(term)])
         }

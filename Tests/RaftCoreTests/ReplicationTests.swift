@@ -7,22 +7,6 @@ import Testing
 /// Replication, commitment and log matching: paper §5.3 and §5.4, and the bugs of reliability.md §3.2 and §3.3.
 @Suite struct ReplicationTests {
     private func index(_ value: Int64) -> LogIndex { LogIndex(value) }
-    private func position(_ term: Int32, _ end: Int64) -> LogPosition {
-        LogPosition(term: Term(term), end: LogIndex(end))
-    }
-
-    private func append(
-        _ term: Int32, prev: LogPosition, _ runs: [(Int32, Int64)] = [], commit: Int64 = 0
-    ) -> Message {
-        .append(
-            Append(
-                term: Term(term), prev: prev, runs: runs.map { TermRun(term: Term($0.0), end: index($0.1)) },
-                commit: index(commit)))
-    }
-
-    private func entries(_ terms: [Int32], from first: Int64) -> [Entry] {
-        terms.enumerated().map { Entry(term: Term($1), end: index(first + Int64($0) + 1), value: 1_000 + UInt64($0)) }
-    }
 
     private func reply(_ output: RaftNode.Output) -> AppendReply.Outcome? {
         for envelope in output.send + output.sendOncePersisted {
