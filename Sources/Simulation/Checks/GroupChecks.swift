@@ -50,7 +50,8 @@ public struct GroupChecks: Sendable {
     private var fenced: [Membership: [Term: UInt64]] = [:]
     /// Who was given what, by generation.
     private var owners: [String: [Int32: [Int32: String]]] = [:]
-    var claims: [Place: [String: Claim]] = [:]
+    /// Which members were told that a partition is theirs, and have not let go of it as far as is known.
+    var claims: [Place: Set<String>] = [:]
     /// Since when a member of a group is to let go of something that it has not let go of.
     var pressed: [String: [String: UInt64]] = [:]
     /// What each member was told last to be its own.

@@ -3,12 +3,6 @@
 /// Who owns what in consumer groups (KIP-848), where members move one by one: a partition is another's only once the
 /// one before has said that it let go, or was given up.
 extension GroupChecks {
-    /// A partition that a member was told to be its own.
-    struct Claim: Sendable {
-        /// When it was told to let go, if it was.
-        var revoked: UInt64?
-    }
-
     /// How long a member may be silent, and how long it may hold what it was told to let go, in nanoseconds. Beyond
     /// it a coordinator may give its partitions to others.
     public struct Patience: Sendable {
@@ -34,9 +28,11 @@ extension GroupChecks {
     /// A heartbeat of a member says what it owns, whoever hears it: anything else it has let go.
     public mutating func said(_ member: String, of group: String, owned: [Int32]) {
         for place in claims.keys where place.group == group && !owned.contains(place.partition) {
-            claims[place]?[member] = nil
+            claims[place]?.remove(member)
         }
-        let isPressed = claims.contains { $0.key.group == group && $0.value[member]?.revoked != nil }
+        let isPressed = claims.contains { place, members in
+            place.group == group && members.contains(member) && !isAssigned(place, to: member)
+        }
         if !isPressed { pressed[group]?[member] = nil }
     }
 
@@ -44,7 +40,7 @@ extension GroupChecks {
     public mutating func gone(_ member: String, of group: String) {
         pressed[group]?[member] = nil
         assigned[group]?[member] = nil
-        for place in claims.keys where place.group == group { claims[place]?[member] = nil }
+        for place in claims.keys where place.group == group { claims[place]?.remove(member) }
     }
 
     /// A member was told its whole assignment.
@@ -58,26 +54,26 @@ extension GroupChecks {
         let isLess = assigned[group]?[member]?.contains { !partitions.contains($0) } ?? false
         if isLess, pressed[group]?[member] == nil { pressed[group, default: [:]][member] = asked }
         assigned[group, default: [:]][member] = partitions
-        for place in claims.keys where place.group == group && !partitions.contains(place.partition) {
-            guard let claim = claims[place]?[member], claim.revoked == nil else { continue }
-            claims[place]?[member]?.revoked = time
-        }
         for partition in partitions {
             let place = Place(group: group, partition: partition)
-            let others = (claims[place] ?? [:]).filter { other, claim in
-                other != member && isHeld(claim, by: other, of: group, time: time, patience: patience)
+            let others = (claims[place] ?? []).filter { other in
+                other != member && isHeld(by: other, of: group, time: time, patience: patience)
             }
-            if let other = others.keys.min() {
+            if let other = others.min() {
                 throw Violation(
                     .soleOwner, "\(member) of \(group) was given partition \(partition), which \(other) holds")
             }
-            claims[place] = [member: Claim()]
+            claims[place] = [member]
         }
     }
 
-    private func isHeld(
-        _ claim: Claim, by member: String, of group: String, time: UInt64, patience: Patience
-    ) -> Bool {
+    /// Whether a member was last told that a partition is its own.
+    private func isAssigned(_ place: Place, to member: String) -> Bool {
+        assigned[place.group]?[member]?.contains(place.partition) ?? false
+    }
+
+    /// Whether what a member has claimed is still its own.
+    private func isHeld(by member: String, of group: String, time: UInt64, patience: Patience) -> Bool {
         // Who does not let go of one partition in time loses its place in the group, and with it all of them.
         if let since = pressed[group]?[member], time >= since + patience.rebalance { return false }
         guard let heard = lastHeard[group]?[member] else { return false }

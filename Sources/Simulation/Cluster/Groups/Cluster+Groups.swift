@@ -78,15 +78,7 @@ extension Cluster: GroupStage {
     var topicID: TopicID { topic }
     var mayKnowTopicsLate: Bool { false }
 
-    func count(_ event: GroupEvent) {
-        switch event {
-        case .request: statistics.groupRequests += 1
-        case .commit: statistics.groupCommits += 1
-        case .offsetFetch: statistics.offsetFetches += 1
-        case .assignment: statistics.assignments += 1
-        case .fencedMember: statistics.fencedMembers += 1
-        }
-    }
+    func count(_ event: GroupEvent) { statistics.count(event) }
 
     func life(of place: Int) -> Int? { nodes[place].isUp ? nodes[place].life : nil }
     func isAwake(_ place: Int) -> Bool { nodes[place].isPausedUntil <= now }

@@ -55,3 +55,27 @@ protocol GroupStage: AnyObject {
 enum GroupEvent {
     case request, commit, offsetFetch, assignment, fencedMember
 }
+
+/// A run's figures, as far as groups make them.
+protocol GroupStatistics {
+    var groupRequests: Int { get set }
+    var groupCommits: Int { get set }
+    var offsetFetches: Int { get set }
+    var assignments: Int { get set }
+    var fencedMembers: Int { get set }
+}
+
+extension GroupStatistics {
+    mutating func count(_ event: GroupEvent) {
+        switch event {
+        case .request: groupRequests += 1
+        case .commit: groupCommits += 1
+        case .offsetFetch: offsetFetches += 1
+        case .assignment: assignments += 1
+        case .fencedMember: fencedMembers += 1
+        }
+    }
+}
+
+extension SimulationReport.Statistics: GroupStatistics {}
+extension NodeReport.Statistics: GroupStatistics {}

@@ -27,15 +27,7 @@ extension World: GroupStage {
             topic: topicIDs[Self.offsetsTopicName] ?? .zero, index: Int32(number - partitionCount))
     }
 
-    func count(_ event: GroupEvent) {
-        switch event {
-        case .request: statistics.groupRequests += 1
-        case .commit: statistics.groupCommits += 1
-        case .offsetFetch: statistics.offsetFetches += 1
-        case .assignment: statistics.assignments += 1
-        case .fencedMember: statistics.fencedMembers += 1
-        }
-    }
+    func count(_ event: GroupEvent) { statistics.count(event) }
 
     func life(of place: Int) -> Int? { machines[place].isServing ? machines[place].life : nil }
     func isAwake(_ place: Int) -> Bool { machines[place].isPausedUntil <= now }
