@@ -40,6 +40,11 @@ public struct LogDamage: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension PartitionLog {
+    /// Which entry may lie at which slot of this log.
+    var map: LogMap { LogMap(terms: terms, markers: markers) }
+}
+
 /// Which entry may lie at which slot: what a log's tables say, whatever its bytes say.
 struct LogMap: Sendable {
     let terms: TermTable

@@ -221,8 +221,7 @@ extension PartitionLog {
             return nil
         }
         let plan = SegmentPlan(
-            name: segment.name, path: segment.path, size: segment.size, end: segment.end,
-            map: LogMap(terms: terms, markers: markers))
+            name: segment.name, path: segment.path, size: segment.size, end: segment.end, map: map)
         let source = try? fs.open(segment.path, .readOnly)
         // Not the name that a compaction under way would take.
         let name = SegmentName(base: segment.base, generation: segment.generation + 2)

@@ -213,8 +213,7 @@ extension PartitionLog {
             if Mutant.isActive("T-D13") { return }
         #endif
         let plan = SegmentPlan(
-            name: segment.name, path: segment.path, size: segment.size, end: segment.end,
-            map: LogMap(terms: terms, markers: markers))
+            name: segment.name, path: segment.path, size: segment.size, end: segment.end, map: map)
         var check = try check(of: segment, plan)
         while !check.isFinished { _ = try onDisk { () throws(DiskError) in try check.step(.max) } }
         recovery.scanned += ByteCount(segment.size)

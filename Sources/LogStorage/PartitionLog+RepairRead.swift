@@ -37,7 +37,7 @@ extension PartitionLog {
     private func readSound(
         _ segment: Segment<FS>, from: LogIndex, before end: LogIndex, limit: Int64
     ) throws(LogError) -> RepairRead {
-        let map = LogMap(terms: terms, markers: markers)
+        let map = self.map
         if let hit = segment.damage.first(where: { $0.range.contains(from) }) { throw hit.error }
         let before = segment.damage.last { $0.range.upperBound <= from }
         let after = segment.damage.first { from < $0.range.lowerBound }

@@ -90,7 +90,7 @@ extension PartitionLog {
         let isWhole = segment.end <= durable && !segment.needsSync
         let plan = SegmentPlan(
             name: segment.name, path: segment.path, size: isWhole ? segment.size : segment.durableSize,
-            end: isWhole ? segment.end : durable, map: LogMap(terms: terms, markers: markers))
+            end: isWhole ? segment.end : durable, map: map)
         return SegmentInspection(
             try check(of: segment, plan), name: segment.name, size: plan.size, restarts: restarts, cuts: cuts)
     }

@@ -22,13 +22,18 @@ struct UnopenedLog {
 }
 
 extension Shard {
+    /// When a failed disk is tried again: each time after twice the pause, up to the longest.
+    private func nextAttempt(after attempts: Int, now: Moment) -> Moment {
+        let pause = min(settings.disk.reopenFirst << UInt64(min(attempts, 20)), settings.disk.reopenLast)
+        return now.advanced(byNanoseconds: pause)
+    }
+
     /// Tries a log again later that the disk has refused to open.
     func openLater(
         _ assignment: ReplicaAssignment, _ opened: @escaping (Result<Void, LogError>) -> Void
     ) {
         let attempts = unopened[assignment.partition]?.attempts ?? 0
-        let pause = min(settings.disk.reopenFirst << UInt64(min(attempts, 20)), settings.disk.reopenLast)
-        let next = environment.now.advanced(byNanoseconds: pause)
+        let next = nextAttempt(after: attempts, now: environment.now)
         unopened[assignment.partition] = UnopenedLog(attempts: attempts + 1, next: next) { [unowned self] in
             self.host(assignment, opened: opened)
         }
@@ -55,10 +60,9 @@ extension Shard {
     /// Has a fenced copy opened anew after a while.
     func reopenLater(_ partition: PartitionID) {
         let attempts = reopenings[partition]?.attempts ?? 0
-        let pause = min(settings.disk.reopenFirst << UInt64(min(attempts, 20)), settings.disk.reopenLast)
-        reopenings[partition] = Reopening(
-            attempts: attempts + 1, next: environment.now.advanced(byNanoseconds: pause))
-        environment.wake(at: environment.now.advanced(byNanoseconds: pause))
+        let next = nextAttempt(after: attempts, now: environment.now)
+        reopenings[partition] = Reopening(attempts: attempts + 1, next: next)
+        environment.wake(at: next)
     }
 
     /// Opens what is due.
@@ -141,8 +145,7 @@ extension Shard {
     private func reviveJournal(now: Moment) {
         guard journal.isFailed, journalSyncBegan == nil, journalRevivalDue <= now else { return }
         journalRevivals += 1
-        let pause = min(settings.disk.reopenFirst << UInt64(min(journalRevivals, 20)), settings.disk.reopenLast)
-        journalRevivalDue = now.advanced(byNanoseconds: pause)
+        journalRevivalDue = nextAttempt(after: journalRevivals, now: now)
         guard let ticket = try? journal.beginRevival() else { return }
         journalSyncBegan = now
         environment.submit({ ticket.run() }) { result in

@@ -106,7 +106,7 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         guard phase == .loading, isCurrent else { return close() }
         guard next < loadsUntil else { return finishLoading() }
         do throws(LogError) {
-            let pieces = try replica.log.fetch(from: next, upTo: loadsUntil, limit: Self.slice)
+            let pieces = try replica.log.fetch(from: next, upTo: loadsUntil, limit: Self.slice, isCheckedLater: true)
             // A log that was cleaned to its end has nothing more to tell.
             guard !pieces.isEmpty else { return finishLoading() }
             shard.environment.submit({ Result { try LoadedRecords(pieces, from: next) } }) { result in
