@@ -35,6 +35,21 @@ import Testing
         try String(contentsOf: root.appending(path: path), encoding: .utf8)
     }
 
+    /// A merge that was not finished shows in documents too, which nothing compiles.
+    @Test func noFileHasTheMarksOfAMerge() throws {
+        let top = try FileManager.default.contentsOfDirectory(atPath: Self.root.path()).filter { $0.hasSuffix(".md") }
+        try #require(!top.isEmpty)
+        let below = Self.files(
+            under: ["Sources", "Tests", "benchmarks", "cluster-configs", "scripts"],
+            with: [".swift", ".c", ".h", ".py", ".java", ".md", ".sh", ".yaml", ".txt"])
+        for path in top.sorted() + below {
+            let marks = try Self.text(path).split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+                ["<<<<<<< ", ">>>>>>> "].contains { line.hasPrefix($0) }
+            }
+            #expect(marks.isEmpty, "\(path)")
+        }
+    }
+
     @Test func everyFileKeepsTheRules() throws {
         let swift = Self.files(
             under: ["Sources", "Tests", "benchmarks"], with: [".swift", ".c", ".h", ".py", ".java"])
