@@ -234,7 +234,7 @@ private struct TailWalk {
         var scan = EntryScan(file, from: position, to: verdict.size.rawValue)
         var whole = position
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
-            guard head.baseOffset == offset, head.term >= term else { break }
+            guard Succession(at: at, offset: offset, term: term).admits(head) else { break }
             (at, offset, term) = (at.advanced(by: head.slots), head.nextOffset, head.term)
             whole = scan.position
             verdict.entries += 1

@@ -234,7 +234,7 @@ extension PartitionLog {
         let before = segment.size
         let isSuspect = try onDisk { () throws(DiskError) in try fs.exists(failureNote) }
         while let head = try onDisk({ () throws(DiskError) in try scan.next() }) {
-            guard head.baseOffset == endOffset, head.term >= lastTerm else { break }
+            guard Succession(at: end, offset: endOffset, term: lastTerm).admits(head) else { break }
             if head.isMarker {
                 let bytes = try file.readBuffer(Self.sizeToRead(of: head), at: segment.size, path: segment.path)
                 note(marker: head, of: bytes, at: bytes.readerIndex)
@@ -323,79 +323,4 @@ struct RecoveryRules<FS: FileSystem> {
     let marked: LogIndex
     /// Whether there is somebody from whom a lost end can be fetched again.
     let mayLoseItsEnd: Bool
-}
-
-/// Reads entries one after the other and computes their checksums, a window at a time however large they are.
-struct EntryScan<File: StorageFile> {
-    private let file: File
-    private let end: Int64
-    /// Where the next entry begins.
-    private(set) var position: Int64
-    private var window: [UInt8]
-    private var windowStart: Int64 = 0
-    private var windowCount = 0
-    /// Bytes whose checksum has been computed.
-    private(set) var checked: Int64 = 0
-
-    /// Where the bytes under an entry's checksum begin, as KIP-98 has it.
-    private static var checksummedFrom: Int { 21 }
-
-    init(_ file: File, from position: Int64, to end: Int64, window: Int = 1 << 20) {
-        self.file = file
-        self.position = position
-        self.end = end
-        self.window = [UInt8](repeating: 0, count: Int(min(Int64(window), end - position)))
-    }
-
-    /// The next entry that is whole and checks; `nil` at the end, or at the first that does not.
-    mutating func next() throws(DiskError) -> EntryHead? {
-        guard position < end else { return nil }
-        let headSize = Int(min(Int64(EntryHead.size + 1), end - position))
-        try load(headSize)
-        guard let head = head(), Int64(head.totalSize) <= end - position else { return nil }
-        checked += Int64(head.totalSize)
-        guard try isIntact(head) else { return nil }
-        position += Int64(head.totalSize)
-        return head
-    }
-
-    private func head() -> EntryHead? {
-        let begin = Int(position - windowStart)
-        return window.withUnsafeBytes { bytes in
-            try? EntryHead.parse(UnsafeRawBufferPointer(rebasing: bytes[begin..<windowCount]))
-        }
-    }
-
-    private mutating func isIntact(_ head: EntryHead) throws(DiskError) -> Bool {
-        let entry = position
-        defer { position = entry }
-        position += Int64(Self.checksummedFrom)
-        var left = head.totalSize - Self.checksummedFrom
-        var crc: UInt32 = 0
-        while left > 0 {
-            try load(min(left, window.count))
-            let begin = Int(position - windowStart)
-            let count = min(left, windowCount - begin)
-            guard count > 0 else { return false }
-            crc = window.withUnsafeBytes { bytes in
-                CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[begin..<begin + count]), continuing: crc)
-            }
-            left -= count
-            position += Int64(count)
-        }
-        return crc == head.crc
-    }
-
-    /// Sees to it that the window holds `count` bytes from `position` on, as far as the file has them.
-    private mutating func load(_ count: Int) throws(DiskError) {
-        let offset = position - windowStart
-        guard offset < 0 || offset + Int64(count) > Int64(windowCount) else { return }
-        let (file, position) = (file, position)
-        let wanted = Int(min(Int64(window.count), end - position))
-        windowCount = try window.withUnsafeMutableBufferPointer { (space) throws(DiskError) in
-            let space = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: space[..<wanted]))
-            return try file.read(into: space, at: ByteCount(position))
-        }
-        windowStart = position
-    }
 }

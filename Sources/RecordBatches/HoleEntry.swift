@@ -60,20 +60,3 @@ extension EntryHead {
             baseOffset: Offset(baseOffset.rawValue + skipped), slots: slots - skipped, term: term)
     }
 }
-
-/// The payload of a marker of the kind `EntryKind.logStart`: eight bytes, the first offset that is left, big-endian.
-public enum LogStartPayload {
-    public static func encode(_ offset: Offset) -> ByteBuffer {
-        var buffer = ByteBufferAllocator().buffer(capacity: 8)
-        buffer.writeInteger(offset.rawValue)
-        return buffer
-    }
-
-    /// The offset in the marker that begins at the absolute index `index`; `nil` when it carries none.
-    public static func offset(in buffer: ByteBuffer, at index: Int) -> Offset? {
-        guard let payload = try? MarkerEntry.payload(of: buffer, at: index),
-            let value = payload.getInteger(at: payload.readerIndex, as: Int64.self), value >= 0
-        else { return nil }
-        return Offset(value)
-    }
-}

@@ -173,7 +173,7 @@ public final class Replica<Environment: ShardEnvironment> {
         if let snapshot = work.installSnapshot { install(snapshot, bytes: entries?.bytes) }
         if let change = work.roleChange { roleChanged(change) }
         if work.committed != nil { commitMoved() }
-        if work.appendLeaderStart != nil { append(.leaderStart) }
+        if work.appendLeaderStart != nil { append(.leaderStart, payload: LeaderStartPayload.encode(raft.term)) }
         if let members = work.membersCommitted { membersSettled(members) }
         if let members = work.appendMembers { appendMembers(members) }
         if work.endRebuilding { endRebuilding() }

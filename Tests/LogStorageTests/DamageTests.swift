@@ -372,7 +372,7 @@ struct DamageTests {
                         == (damaged.lowerBound < LogIndex(end)
                             ? [damaged.lowerBound..<min(damaged.upperBound, LogIndex(end))] : []))
                 try log.sync()
-                try log.add(size: 30, at: 1, term: 9)
+                try log.addMarker(term: 9)
                 try log.sync()
                 try Self.repair(log, from: twin)
                 let kept = boundaries.filter { $0 < LogIndex(end) }.count

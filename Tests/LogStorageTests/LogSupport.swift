@@ -48,7 +48,9 @@ extension PartitionLog {
     }
 
     func addMarker(term: Int32 = 1, kind: EntryKind = .leaderStart) throws {
-        let marker = MarkerEntry.encode(kind: kind, term: Term(term), nextOffset: endOffset, timestamp: time(0))
+        let payload = kind == .leaderStart ? LeaderStartPayload.encode(Term(term)) : ByteBuffer()
+        let marker = MarkerEntry.encode(
+            kind: kind, term: Term(term), nextOffset: endOffset, timestamp: time(0), payload: payload)
         append(marker, heads: [try EntryHead.parse(marker)])
     }
 

@@ -296,7 +296,7 @@ private struct ProducerRun {
         var offset = log.endOffset
         for _ in 0...random.below(4) {
             if random.below(8) == 0 { term += 1 }
-            var entry = try makeEntry()
+            var entry = try makeEntry(after: entries.last?.head.term)
             EntryHead.assign(baseOffset: offset, term: Term(term), in: &entry)
             let head = try EntryHead.parse(entry)
             entries.append(Noted(head: head, index: at))
@@ -308,11 +308,14 @@ private struct ProducerRun {
         log.append(buffer, heads: heads)
     }
 
-    private mutating func makeEntry() throws -> ByteBuffer {
-        switch random.below(10) {
+    private mutating func makeEntry(after last: Term?) throws -> ByteBuffer {
+        // A term begins with a leader's marker.
+        let choice = random.below(10)
+        switch last == Term(term) ? choice : 0 {
         case 0:
             return MarkerEntry.encode(
-                kind: .leaderStart, term: Term(term), nextOffset: log.endOffset, timestamp: time(0))
+                kind: .leaderStart, term: Term(term), nextOffset: log.endOffset, timestamp: time(0),
+                payload: LeaderStartPayload.encode(Term(term)))
         case 1: return try makeBatch(records: 1 + random.below(3))
         default:
             let producer = random.below(4)

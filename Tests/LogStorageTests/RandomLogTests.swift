@@ -112,15 +112,7 @@ private struct RandomLogRun {
         var buffer = ByteBuffer()
         var heads: [EntryHead] = []
         for _ in 0...random.below(3) {
-            let term = Term(now.lastTerm.rawValue + (random.below(6) == 0 ? 1 : 0))
-            var entry =
-                random.below(5) == 0
-                ? MarkerEntry.encode(
-                    kind: random.below(2) == 0 ? .leaderStart : .membership, term: term, nextOffset: now.endOffset,
-                    timestamp: time(5),
-                    payload: ByteBuffer(repeating: UInt8(random.below(256)), count: random.below(100)))
-                : try makeBatch(records: 1 + random.below(4), size: random.below(600), at: Int64(random.below(9_000)))
-            EntryHead.assign(baseOffset: now.endOffset, term: term, in: &entry)
+            var entry = try randomEntry()
             let head = try EntryHead.parse(entry)
             now.entries.append(
                 .init(head: head, end: now.end.advanced(by: head.slots), bytes: Array(entry.readableBytesView)))
@@ -128,6 +120,25 @@ private struct RandomLogRun {
             buffer.writeBuffer(&entry)
         }
         log.append(buffer, heads: heads)
+    }
+
+    /// The next entry; a term begins with a leader's marker.
+    private mutating func randomEntry() throws -> ByteBuffer {
+        if random.below(6) == 0 {
+            let term = Term(now.lastTerm.rawValue + 1)
+            return MarkerEntry.encode(
+                kind: .leaderStart, term: term, nextOffset: now.endOffset, timestamp: time(5),
+                payload: LeaderStartPayload.encode(term))
+        }
+        if random.below(10) == 0 {
+            return MarkerEntry.encode(
+                kind: .membership, term: now.lastTerm, nextOffset: now.endOffset, timestamp: time(5),
+                payload: ByteBuffer(repeating: UInt8(random.below(256)), count: random.below(100)))
+        }
+        var entry = try makeBatch(
+            records: 1 + random.below(4), size: random.below(600), at: Int64(random.below(9_000)))
+        EntryHead.assign(baseOffset: now.endOffset, term: now.lastTerm, in: &entry)
+        return entry
     }
 
     /// Does what may meet a fault. After one the machine goes down, as a replica that cannot write does.

@@ -78,7 +78,7 @@ struct SyncTests {
         let ticket = try #require(log.beginSync())
         let result = ticket.run()
         try log.truncate(to: LogIndex(4))
-        try log.add(size: 100, term: 2)
+        try log.addMarker(term: 2)
         try log.add(size: 100, term: 2)
         try log.writeOut()
         #expect(try log.completeSync(ticket, result) == LogIndex(4))
@@ -150,7 +150,7 @@ struct SyncTests {
         #expect(try files.bytes(of: path).count == Int(log.size.rawValue) / 6, "the part that fitted is cut off")
         #expect(try log.entries().count == 6 && log.durable == LogIndex(1))
         try log.truncate(to: LogIndex(5))
-        try log.add(size: 100, term: 2)
+        try log.addMarker(term: 2)
         files.capacity = nil
         try log.sync()
         try log.sync()

@@ -33,17 +33,15 @@ extension World {
         // What was written last is told from what never was by a file that is not synchronized. Where the power goes or
         // writes fail, too, that file may say too little, and that is more than one disk may have: see `DurableMark`.
         let sealed = Set(files.filter { $0.hasSuffix(".log") }.dropLast(2).map { $0.prefix { $0 != "." } })
-        let isSealed = { (name: String) in sealed.contains(name.prefix { $0 != "." }) }
-        if climate.losesMarks { files = files.filter(isSealed) }
+        if climate.losesMarks { files = files.filter { name in sealed.contains(name.prefix { $0 != "." }) } }
         // What logs consist of is worth more than what finds a place in them.
         let logs = files.filter { $0.hasSuffix(".log") }
         let chosen = random.chance(perMille: 800) ? logs : files
         guard !chosen.isEmpty else { return }
         let name = random.pick(chosen)
         let path = directory + "/" + name
-        // Behind the checkpoint nothing tells an entry's term but its bytes, which the checksum does not cover.
-        let kinds = SimFileSystem.Rot.allCases.filter { $0 != .bit || isSealed(name) }
-        guard let rotten = (try? machine.files.rot(path, random.pick(kinds))) ?? nil else { return }
+        let kind = random.pick(SimFileSystem.Rot.allCases)
+        guard let rotten = (try? machine.files.rot(path, kind)) ?? nil else { return }
         machine.hasRot = true
         statistics.rotten += 1
         say("\(machine.id): \(path) has \(rotten.kind) at byte \(rotten.position)")
