@@ -32,31 +32,22 @@ extension PartitionLog {
         var room = Whim.strikes("PartitionLog.short-fetch") ? 1 : limit.rawValue
         var pieces: [FetchPiece<FS.File>] = []
         while at < min(stop, written), room > 0 {
-            let place: Place
             do throws(LogError) {
-                place = try locate(at)
+                let place = try locate(at)
+                let mayExceed = pieces.isEmpty
+                guard
+                    let (end, position) = try limitOfFetch(from: place, stop: stop, room: room, mayExceed: mayExceed)
+                else { return pieces }
+                let sound = isCheckedLater ? position : try checkedEnd(of: place, to: position)
+                try appendRanges(of: place, to: end, sound, &pieces)
+                guard sound == position, position == segments[place.segment].size else { return pieces }
+                room -= position - place.position
+                at = end
             } catch {
                 // What lies before is sound, and the reader comes back for the rest.
                 guard !pieces.isEmpty, case .corrupt = error else { throw error }
                 return pieces
             }
-            let mayExceed = pieces.isEmpty
-            guard let (end, position) = try limitOfFetch(from: place, stop: stop, room: room, mayExceed: mayExceed)
-            else {
-                return pieces
-            }
-            let sound: Int64
-            do throws(LogError) {
-                sound = isCheckedLater ? position : try checkedEnd(of: place, to: position)
-            } catch {
-                guard !pieces.isEmpty, case .corrupt = error else { throw error }
-                return pieces
-            }
-            try appendRanges(of: place, to: end, sound, &pieces)
-            guard sound == position else { return pieces }
-            room -= position - place.position
-            guard position == segments[place.segment].size else { return pieces }
-            at = end
         }
         if at >= written, at < stop { fetchUnwritten(from: at, stop: stop, room: room, &pieces) }
         return pieces
