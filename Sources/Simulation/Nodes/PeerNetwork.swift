@@ -139,7 +139,9 @@ extension World {
     }
 
     private func transit(_ from: Int, _ to: Int) -> UInt64 {
-        20_000 + random.span(mean: climate.base.delay) + network[from, to].extraDelay
+        // The stragglers of a storm may hold a stream up for as long as a leader waits for its followers.
+        let way = isCalm ? random.next() % (2 * climate.base.delay) : random.span(mean: climate.base.delay)
+        return 20_000 + way + network[from, to].extraDelay
     }
 
     private func stream(_ shipment: PeerNetwork.Shipment, _ from: Int, _ to: Int) {
