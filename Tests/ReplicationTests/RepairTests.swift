@@ -129,6 +129,36 @@ import Testing
         #expect(world.pass(atMost: 30_000) { (0..<3).allSatisfy { world.replica($0)?.stopped != nil } })
     }
 
+    /// What only the leader had was never acknowledged. Nobody can give it back, and clients wait behind it.
+    @Test func aLeaderWhoseEndRottedBeforeAnybodyElseHadItLetsAnotherLead() throws {
+        let probe = Probe()
+        try Probe.$current.withValue(probe) {
+            let world = try world(.init(scrub: 2_000_000))
+            let leader = try #require(world.leader)
+            let (term, end) = (world.replica(leader)?.term, world.replica(leader)?.log.end)
+            world.loses = { letter in
+                if case .append = letter.message { letter.from == leader } else { false }
+            }
+            world.pass(milliseconds: 60) { world.produce() }
+            // The checkpoint says that it was durable: nothing of it is cut.
+            world.pass(milliseconds: 1_200)
+            #expect(world.leader == leader && world.replica(leader)?.term == term)
+            let node = world.nodes[leader]
+            let last = try #require(node.segments.last)
+            try node.files.flip(bit: 3, at: ByteCount(Int64(node.files.bytes(of: last).count / 2)), of: last)
+            #expect(world.pass(atMost: 5_000) { node.damages > 0 })
+            world.loses = { _ in false }
+            #expect(
+                world.pass(atMost: 20_000) {
+                    world.produce()
+                    return probe.hasHit("Repairs.gave-up-leadership")
+                })
+            #expect(world.pass(atMost: 10_000) { world.hasConverged })
+            #expect(world.replica(leader)?.term != term && world.replica(leader)?.log.end != end)
+            try expectAlike(world)
+        }
+    }
+
     @Test func differentRangesOnAllAreRepairedByEachOther() throws {
         let world = try world(.init(scrub: 2_000_000))
         for place in 0..<3 { try rot(world, place, segment: 1, at: 300 + Int64(place) * 1_000) }

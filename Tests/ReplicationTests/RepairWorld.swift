@@ -35,6 +35,8 @@ final class RepairWorld {
     let rules: Rules
     private var sent = 0
     private(set) var acknowledged: [Int: Offset] = [:]
+    /// Letters that get lost.
+    var loses: (Letter) -> Bool = { _ in false }
 
     init(_ rules: Rules = Rules()) throws {
         self.rules = rules
@@ -58,7 +60,9 @@ final class RepairWorld {
         for other in nodes.indices where other != place { nodes[other].shard?.peerLost(NodeID(Int32(place))) }
     }
 
-    func send(_ letter: Letter) { underWay.append(letter) }
+    func send(_ letter: Letter) {
+        if !loses(letter) { underWay.append(letter) }
+    }
 
     func pass(milliseconds: Int, each work: () -> Void = {}) {
         for _ in 0..<milliseconds {
