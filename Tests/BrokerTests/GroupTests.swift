@@ -124,6 +124,21 @@ import Testing
         #expect(answer.groups[0].topics.first?.partitions.first?.committedOffset == 45)
     }
 
+    /// A coordinator that took in the topics when it was made missed what became of them while it read its log.
+    @Test func aTopicThatIsDeletedWhileACoordinatorLoadsTakesItsOffsetsWithIt() throws {
+        let node = try OneNode()
+        let events = try node.topic("events", partitions: 2)
+        try node.topic("__consumer_offsets")
+        _ = try node.ask(commit(7, of: "orders"), version: 8)
+        node.loseLeadershipAndBeElectedAgain()
+        let early = try node.begin(fetch("orders"), version: 8)
+        #expect(early.response?.groups.first?.error == .coordinatorLoadInProgress)
+        node.apply(.deleteTopic(events))
+        node.waitForLeadership()
+        let answer = try node.ask(fetch("orders"), version: 8)
+        #expect(answer.groups[0].error == .none && answer.groups[0].topics.isEmpty)
+    }
+
     /// What was last in the log has been cleaned away, so that its last record lies before its end (T-K24, KAFKA-9065:
     /// the loading never came to an end).
     /// T-S7 (redpanda bb3b63eed8).

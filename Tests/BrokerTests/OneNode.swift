@@ -135,6 +135,23 @@ final class OneNode {
         waitForLeadership()
     }
 
+    /// The same up to where this node leads again and has committed nothing: its last disk work is under way.
+    func loseLeadershipAndBeElectedAgain() {
+        for replica in shard.allReplicas {
+            shard.receive(
+                .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
+        }
+        for _ in 0..<2_000 where !shard.allReplicas.allSatisfy(\.isLeader) {
+            environment.now = environment.now.advanced(byNanoseconds: 10_000_000)
+            shard.tick()
+            settleDiskExcluded()
+            let work = environment.pending
+            environment.pending = []
+            for job in work { job() }
+            settleDiskExcluded()
+        }
+    }
+
     /// Runs everything that is ready, in the order it was asked for.
     func settle() {
         settleDiskExcluded()

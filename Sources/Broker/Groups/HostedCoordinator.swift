@@ -41,6 +41,8 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
     private var phase = Phase.waiting
     private var watcher: CommitWatcher?
     private var loadsUntil = Offset.zero
+    /// What became of the cluster's topics while the log was being read.
+    private var topicsSince: TopicsImage?
 
     private var calls: [UInt64: (GroupOutcome) -> Void] = [:]
     private var nextCall: UInt64 = 1
@@ -154,6 +156,10 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
     private func finishLoading() {
         phase = .active
         core.loaded(now: now, wallClock: wallClock, into: &effects)
+        if let topics = topicsSince {
+            topicsSince = nil
+            core.topicsChanged(topics, now: now, wallClock: wallClock, into: &effects)
+        }
         carryOut()
     }
 
@@ -189,7 +195,7 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
     }
 
     func topicsChanged(_ topics: TopicsImage) {
-        guard isActive else { return }
+        guard isActive else { return topicsSince = topics }
         core.topicsChanged(topics, now: now, wallClock: wallClock, into: &effects)
         carryOut()
     }
