@@ -218,10 +218,9 @@ struct PeerReader {
     }
 
     private mutating func members() throws(PeerWireError) -> RaftMembers {
-        let voters = try nodes()
-        guard !voters.isEmpty else { throw .outOfRange(field: "a number of voters") }
-        let (outgoing, learners) = (try nodes(), try nodes())
+        let (voters, outgoing, learners) = (try nodes(), try nodes(), try nodes())
         let members = RaftMembers(voters: voters, outgoing: outgoing, learners: learners)
+        guard !voters.isEmpty || members == .none else { throw .outOfRange(field: "a number of voters") }
         // A voter is no learner.
         guard members.learners == learners else { throw .outOfRange(field: "a learner") }
         return members

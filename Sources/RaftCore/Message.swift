@@ -168,7 +168,8 @@ public struct HeartbeatReply: Hashable, Sendable {
 public struct Snapshot: Hashable, Sendable {
     public var term: Term
     public var anchor: LogAnchor
-    /// Who belongs to the group at the anchor, which is committed.
+    /// Who belongs to the group at the anchor, which is committed. Nobody: no entry before it has said so, and the
+    /// founders are still in force. Whoever came later has never been told who they were.
     public var members: RaftMembers
 
     public init(term: Term, anchor: LogAnchor, members: RaftMembers) {

@@ -170,7 +170,8 @@ extension RaftNode {
     mutating func snapshotInstalled(_ anchor: LogAnchor, into output: inout Output) {
         guard let snapshot = installing, snapshot.anchor == anchor else { return }
         installing = nil
-        log = LogTail(restartedAt: anchor, members: snapshot.members)
+        let members = snapshot.members == .none ? log.members.base : snapshot.members
+        log = LogTail(restartedAt: anchor, members: members)
         takeUpMembers()
         commit = anchor.position.end
         verified = commit

@@ -13,7 +13,9 @@ public enum MembershipPayload {
     /// The most nodes in each of the three lists.
     private static let maximumCount: UInt16 = 1024
 
+    /// - Precondition: somebody votes.
     public static func encode(_ members: RaftMembers) -> ByteBuffer {
+        precondition(!members.voters.isEmpty, "a group has voters")
         #if MUTANTS
             let members = Mutant.isActive("T-M4") ? members.left : members
         #endif

@@ -305,8 +305,8 @@ public final class Replica<Environment: ShardEnvironment> {
         }
         do {
             if let state { try state.install(bytes ?? ByteBuffer(), at: anchor) }
-            let membership = MembershipPayload.encode(snapshot.members)
-            try log.restart(at: anchor, membership: Array(membership.readableBytesView))
+            let members = snapshot.members == .none ? nil : MembershipPayload.encode(snapshot.members)
+            try log.restart(at: anchor, membership: members.map { Array($0.readableBytesView) })
             failWaitingProduces(.timedOut)
             if let producers { try log.adoptProducers(producers) }
         } catch let damage as any SnapshotDamage {

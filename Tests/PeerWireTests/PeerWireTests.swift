@@ -43,6 +43,8 @@ import Testing
                 members: RaftMembers(
                     voters: [NodeID(1), NodeID(200), NodeID(3)], outgoing: [NodeID(1), NodeID(7)],
                     learners: [NodeID(7), NodeID(90_000)]))),
+        .snapshot(
+            Snapshot(term: Term(9), anchor: LogAnchor(position: position, offset: Offset(5)), members: .none)),
         .timeoutNow(term: Term(9)),
         .repair(.request(number: .max, range: LogIndex(127)..<LogIndex(.max))),
         .repair(.answer(number: 128, .entries)),
@@ -209,7 +211,7 @@ import Testing
 
     /// What comes beside a snapshot's anchor: no list is believed beyond what its bytes have earned.
     @Test(arguments: [
-        ([0, 0, 0], PeerWireError.outOfRange(field: "a number of voters")),
+        ([0, 0, 1, 5], PeerWireError.outOfRange(field: "a number of voters")),
         ([2, 5, 5, 0, 0], .outOfRange(field: "a node's place")),
         ([2, 5, 4, 0, 0], .outOfRange(field: "a node's place")),
         ([0x81, 8, 1, 1, 1], .outOfRange(field: "a number of nodes")),

@@ -294,6 +294,15 @@ func refused(_ isTaken: Bool, _ comment: Comment? = nil, at place: SourceLocatio
         }
     }
 
+    /// Whoever came later does not know who the founders were, and its snapshot cannot say.
+    @Test func aSnapshotThatKnowsNobodyLeavesTheFounders() {
+        var bench = Bench(voters: 3)
+        let anchor = LogAnchor(position: LogPosition(term: Term(3), end: LogIndex(40)), offset: .zero)
+        bench.step(0, .received(.snapshot(Snapshot(term: Term(4), anchor: anchor, members: .none)), from: NodeID(1)))
+        #expect(bench[0].commit == LogIndex(40))
+        #expect(bench[0].members == RaftMembers(voters: nodes(0, 1, 2)))
+    }
+
     // MARK: - T-M5
 
     /// T-M5: what the caller could not append is asked for again (etcd-raft bd3c759).
