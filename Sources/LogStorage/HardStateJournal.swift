@@ -207,11 +207,14 @@ public final class HardStateJournal<FS: FileSystem> {
             throw .disk(error)
         }
         tickets += 1
+        // It is in the new file. What is recorded from here on is not.
+        pending.removeAll(keepingCapacity: true)
         underWay = tickets
         return ticket
     }
 
-    /// After success everything that was ever recorded is durable, and the journal can be used again.
+    /// After success everything that was recorded before the revival began is durable, and the journal can be used
+    /// again.
     ///
     /// - Throws: `.disk` when it has failed again.
     public func completeRevival(_ ticket: SyncTicket<FS>, _ result: Result<Void, DiskError>) throws(LogError) {
@@ -219,7 +222,6 @@ public final class HardStateJournal<FS: FileSystem> {
         underWay = nil
         if case .failure(let error) = result { throw .disk(error) }
         hasFailed = false
-        pending.removeAll(keepingCapacity: true)
     }
 
     /// After success everything recorded before the sync began is durable.

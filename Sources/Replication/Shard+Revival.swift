@@ -148,11 +148,14 @@ extension Shard {
         journalRevivalDue = nextAttempt(after: journalRevivals, now: now)
         guard let ticket = try? journal.beginRevival() else { return }
         journalSyncBegan = now
+        let promised = promisedHardStates
         environment.submit({ ticket.run() }) { result in
             self.journalSyncBegan = nil
             guard !self.isClosed, (try? self.journal.completeRevival(ticket, result)) != nil else { return }
             self.journalRevivals = 0
-            for replica in self.allReplicas { replica.unpersisted = nil }
+            // Copies that were opened meanwhile are not fenced, and may have promised more since.
+            for (replica, hardState) in promised { replica.hardStatePersisted(hardState) }
+            if self.journal.isDirty { self.requestTurnEnd() }
         }
     }
 }

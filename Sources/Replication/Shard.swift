@@ -340,9 +340,14 @@ public final class Shard<Environment: ShardEnvironment> {
         }
     }
 
+    /// What replicas have promised and is not known to be on disk.
+    var promisedHardStates: [(Replica<Environment>, HardState)] {
+        ordered.compactMap { replica in replica.unpersisted.map { (replica, $0) } }
+    }
+
     private func syncJournal() {
         guard journalSyncBegan == nil, journal.isDirty else { return }
-        let promised = ordered.compactMap { replica in replica.unpersisted.map { (replica, $0) } }
+        let promised = promisedHardStates
         do throws(LogError) {
             guard let ticket = try journal.beginSync() else { return }
             journalSyncBegan = environment.now

@@ -53,6 +53,27 @@ struct HardStateJournalTests {
         }
     }
 
+    /// What a copy promised that was opened while the journal was being revived was taken for durable.
+    @Test func whatIsRecordedDuringARevivalStaysDirty() throws {
+        let files = try makeMachine()
+        var journal = try open(files)
+        journal.record(state(1), for: group(1))
+        files.fail(.synchronize)
+        #expect(refusal { try sync(journal) } != nil)
+        #expect(journal.isFailed && !journal.isDirty)
+        files.heal()
+        journal.record(state(2), for: group(1))
+        let ticket = try journal.beginRevival()
+        journal.record(state(6, 2), for: group(1))
+        journal.record(state(4), for: group(2))
+        try journal.completeRevival(ticket, ticket.run())
+        #expect(!journal.isFailed && journal.isDirty)
+        try sync(journal)
+        files.crash(.nothing)
+        journal = try open(files)
+        #expect(journal.state(of: group(1)) == state(6, 2) && journal.state(of: group(2)) == state(4))
+    }
+
     @Test func whatIsRecordedDuringASyncStaysDirty() throws {
         let files = try makeMachine()
         var journal = try open(files)
