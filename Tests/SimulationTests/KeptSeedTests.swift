@@ -33,6 +33,7 @@ import Testing
     private static let keptShards: [(seed: UInt64, reason: String)] = [
         (1243, "a snapshot from whoever was never told who founded the group said that nobody belongs to it"),
         (1300, "partitions that were added while a coordinator read its log were nobody's"),
+        (4373, "votes promised while the journal was written anew were taken for durable"),
         (1448, "a state machine had been fed more than its copy, opened anew, knew to be committed"),
     ]
 

@@ -83,7 +83,10 @@ extension Cluster {
             state = loaded
         }
         nodes[place].shard?.host(assignment, state: state) { result in
-            if case .success = result { return self.opened(number, at: place) }
+            if case .success = result {
+                self.opened(number, at: place)
+                return self.hearWish(for: number, at: place)
+            }
             // A node whose state machine cannot be opened ends, and whoever runs it starts it again.
             self.end(place, losesPower: false)
             self.schedule(after: 50_000_000 + self.random.span(mean: 100_000_000)) { self.start(place) }

@@ -122,8 +122,10 @@ extension Cluster {
             let isLost = self.random.chance(perMille: self.climate.lostAnswersPerMille)
             // One that comes late on an earlier connection says nothing of this one.
             if isLost, retrier.connection == connection { retrier.deafConnection = connection }
+            // Those that went before on this connection arrive all the same.
+            let isHeard = retrier.deafConnection != connection
             self.schedule(after: 150_000) {
-                guard retrier.connection == connection, retrier.deafConnection != connection else { return }
+                guard isHeard, retrier.connection == connection else { return }
                 self.answered(batch, of: retrier, outcome, byLatestLeader: isLatest)
             }
         }

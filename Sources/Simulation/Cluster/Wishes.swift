@@ -28,12 +28,19 @@ extension Cluster {
         wishes[number] = voters
         for place in nodes.indices {
             schedule(on: place, life: nodes[place].life, after: random.span(mean: 20_000_000)) {
-                guard let replica = self.nodes[place].shard?.replica(self.partition(number)) else { return }
-                var rules = replica.assignment
-                rules.replicas = self.wishes[number]
-                replica.adopt(rules)
+                self.hearWish(for: number, at: place)
             }
         }
+    }
+
+    /// A node follows what is wished now: when it hears of it, and once its log is open, which may take longer.
+    func hearWish(for number: Int, at place: Int) {
+        guard let replica = nodes[place].shard?.replica(partition(number)),
+            replica.assignment.replicas != wishes[number]
+        else { return }
+        var rules = replica.assignment
+        rules.replicas = wishes[number]
+        replica.adopt(rules)
     }
 
     /// Whether the group's leader says that the wished members are in force for certain.

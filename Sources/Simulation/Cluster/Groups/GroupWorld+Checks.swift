@@ -61,6 +61,8 @@ extension GroupWorld {
         case (.offsetFetch(let response), .offsetFetch): try checkFetch(response, exchange, term)
         case (.offsetDelete(let response), .offsetDelete): try checkDelete(response, exchange, term)
         case (.deleteGroup(let response), .deleteGroup):
+            // What was answered before it is told after it has arrived.
+            if response.error == .none { checks.forget(name(of: exchange.group)) }
             for write in exchange.writes {
                 if response.error == .none {
                     try checks.acknowledged(write.number, term: term, time: cluster.now)
