@@ -295,7 +295,9 @@ final class Cluster {
         switch event {
         case .restarted(let partition, _): restarted.append(number(of: partition))
         case .stopped(let partition, let reason):
-            guard !nodes[place].isDiskBad else { return }
+            // An opening takes its time: the disk that spoiled it may be well again when it is told.
+            let wasOpening = reason.hasPrefix("the log could not be opened")
+            guard !nodes[place].isDiskBad, !(wasOpening && nodes[place].hasHadBadDisk) else { return }
             // Told after the node has been observed, so that what made it stop is named first.
             schedule(after: 0) { self.broke(Violation(.stopped, "\(self.nodes[place].id), \(partition): \(reason)")) }
         case .fenced(let partition, let reason):
