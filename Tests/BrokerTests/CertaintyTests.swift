@@ -3,9 +3,11 @@
 import Broker
 import KafkaWire
 import LogModel
+import MetadataCore
 import NIOCore
 import RaftCore
 import Replication
+import Settings
 import Testing
 
 /// What is true of a leader only is told by one that has asked the other voters since (C14): they may have elected
@@ -37,6 +39,27 @@ import Testing
         hearOthers(three)
         #expect(asked.response?.only?.error == ErrorCode.none)
         #expect(asked.response?.only?.highWatermark == 2)
+    }
+
+    /// What cannot be said of another partition is no reason to say this one's end in haste.
+    @Test func thereIsNothingMoreBesideAnErrorIsSaidOnceItIsCertain() throws {
+        let three = try ThreeReplicas.leading(rackAware: false)
+        let elsewhere = NewTopic(
+            id: TopicID(high: 200, low: 2), name: try TopicName("elsewhere"),
+            partitions: [PartitionPlacement(replicas: [NodeID(2), NodeID(3)])], configs: TopicConfigs(),
+            created: three.node.environment.wallClock)
+        three.node.apply(.createTopic(elsewhere))
+        var request = three.fetch(from: 2)
+        var other = request.topics[0]
+        other.name = "elsewhere"
+        request.topics.append(other)
+        let asked = try ask(three, request, version: 11)
+        #expect(!asked.isAnswered)
+        hearOthers(three)
+        #expect(asked.response?.topics.map { $0.partitions[0].error } == [.none, .notLeaderOrFollower])
+        let second = try ask(three, request, version: 11)
+        three.run(milliseconds: 5_000)
+        #expect(second.response?.topics.map { $0.partitions[0].error } == [.notLeaderOrFollower, .notLeaderOrFollower])
     }
 
     @Test func whoHearsNobodyDoesNotSayThatThereIsNothingMore() throws {

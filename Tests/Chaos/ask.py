@@ -43,8 +43,10 @@ class Answer:
         self.place += max(0, length)
 
     def skip_bytes(self):
-        length = self.take("i")
-        self.place += max(0, length)
+        """How many there were."""
+        length = max(0, self.take("i"))
+        self.place += length
+        return length
 
 
 class Known:
@@ -129,18 +131,19 @@ class Asker:
 
     def take_fetch(self, answer, began):
         answer.take("i")
-        read = []
+        read, size = [], 0
         for _ in range(answer.take("i")):
             answer.skip_text()
             for _ in range(answer.take("i")):
                 partition, error, watermark, _ = answer.take("ihqq")
                 for _ in range(answer.take("i")):  # aborted transactions; -1 for none
                     answer.take("qq")
-                answer.skip_bytes()
+                size += answer.skip_bytes()
                 if error == 0 and watermark >= 0:  # -1: a new leader that does not know yet
                     read.append({"log": self.log(partition), "records": [], "end": watermark})
                     self.known.raise_to(partition, watermark)
-        if read:
+        # Beside records, a leader says what it knew last; that there is nothing more it says once it is certain.
+        if read and size == 0:
             self.history.whole("poll", began, read=read)
 
     def take_group(self, answer, began):

@@ -116,7 +116,7 @@ final class FetchRun<Environment: ShardEnvironment> {
         // What is unknown to begin with does not cut the others' wait short, as with Kafka: it comes again and again.
         let hasNews = findings.count == refused.count || findings[refused.count...].contains { $0.isUrgent }
         if isOver || hasNews || size >= minBytes || terms.limit == 0 {
-            if size == 0, !hasNews, !isConfirmed { confirm() } else { answer() }
+            if size == 0, !isConfirmed { confirm() } else { answer() }
         } else if changedWhileLooking {
             look()
         } else {
