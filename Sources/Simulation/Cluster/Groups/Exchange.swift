@@ -54,13 +54,8 @@ final class Exchange {
     let writes: [Write]
     /// When it reached the coordinator.
     var arrived: UInt64?
-    /// The term in which the node coordinated then.
-    var term: Term?
     /// The coordinator has let its answer go.
     var isAnswered = false
-    /// The term in which it was decided, when that is no longer the node's: what was written then, a coordinator may
-    /// learn to be committed only after another leads. What is only read it may not answer any more.
-    var decidedIn: Term? { if case .offsetFetch = request { nil } else { term } }
     /// `nil` once the client knows how it ended.
     var then: ((ClientOutcome) -> Void)?
 

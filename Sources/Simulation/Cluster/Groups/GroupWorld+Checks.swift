@@ -38,7 +38,7 @@ extension GroupWorld {
         case .reply(let reply):
             cluster.digest.add(3)
             let number = offsetsNumber(of: exchange.group)
-            guard let term = cluster.leadingTerm(of: number, at: exchange.place) ?? exchange.decidedIn else {
+            guard let term = cluster.leadingTerm(of: number, at: exchange.place) else {
                 throw Violation(
                     .groupOffsets, "n\(exchange.place) answers for \(name(of: exchange.group)) and does not lead it")
             }

@@ -156,7 +156,6 @@ final class GroupWorld {
         cluster.digest.add(cluster.now)
         cluster.digest.add(exchange.number)
         exchange.arrived = cluster.now
-        exchange.term = cluster.leadingTerm(of: offsetsNumber(of: exchange.group), at: exchange.place)
         noteArrival(of: exchange)
         guard cluster.hand(exchange, named: group, answered: { self.released($0, exchange) }) else {
             exchanges[exchange.number] = nil
