@@ -259,6 +259,9 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
 
     private func committed(through count: UInt64) {
         guard phase != .closed else { return }
+        // It may have been committed by the next leader: its coordinator may have given others by now what is promised
+        // here.
+        guard isCurrent else { return close() }
         committed = max(committed, count)
         while let first = held.first, first.after <= committed {
             held.removeFirst()
