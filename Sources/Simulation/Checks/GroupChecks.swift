@@ -52,6 +52,8 @@ public struct GroupChecks: Sendable {
     private var owners: [String: [Int32: [Int32: String]]] = [:]
     /// Which members were told that a partition is theirs, and have not let go of it as far as is known.
     var claims: [Place: Set<String>] = [:]
+    /// Who has said last that it leaves.
+    var leaving: [String: Set<String>] = [:]
     /// Since when a member of a group is to let go of something that it has not let go of.
     var pressed: [String: [String: UInt64]] = [:]
     /// What each member was told last to be its own.
@@ -171,14 +173,13 @@ public struct GroupChecks: Sendable {
         epochs[group, default: [:]][member, default: []].append(Seen(epoch: epoch, at: time))
     }
 
-    /// Somebody asks to delete the group: what it becomes later has nothing to do with what it was.
+    /// Somebody asks to delete the group: what it becomes later has nothing to do with what it was. Or it does, when it
+    /// is refused: then who was told less is to let go all the same.
     public mutating func forget(_ group: String) {
         generations[group] = nil
         epochs[group] = nil
         owners[group] = nil
         lastHeard[group] = nil
-        pressed[group] = nil
-        assigned[group] = nil
         for membership in fenced.keys where membership.group == group { fenced[membership] = nil }
         for place in claims.keys where place.group == group { claims[place] = nil }
     }

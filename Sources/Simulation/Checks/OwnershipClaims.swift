@@ -43,6 +43,11 @@ extension GroupChecks {
         for place in claims.keys where place.group == group { claims[place]?.remove(member) }
     }
 
+    /// A member says that it leaves, or anything else. What it was told before and hears after is not its own.
+    public mutating func says(_ member: String, of group: String, isLeaving: Bool) {
+        if isLeaving { leaving[group, default: []].insert(member) } else { leaving[group]?.remove(member) }
+    }
+
     /// A member was told its whole assignment.
     ///
     /// - Parameter asked: when its question came. The coordinator decided then or later, and told it once that was
@@ -54,6 +59,7 @@ extension GroupChecks {
         let isLess = assigned[group]?[member]?.contains { !partitions.contains($0) } ?? false
         if isLess, pressed[group]?[member] == nil { pressed[group, default: [:]][member] = asked }
         assigned[group, default: [:]][member] = partitions
+        guard leaving[group]?.contains(member) != true else { return }
         for partition in partitions {
             let place = Place(group: group, partition: partition)
             let others = (claims[place] ?? []).filter { other in

@@ -22,6 +22,7 @@ extension GroupWorld {
         case .consumerGroupHeartbeat(let request):
             let owned = request.memberEpoch < 0 ? [] : request.topicPartitions?.flatMap(\.partitions)
             if let owned { checks.said(request.memberID, of: group, owned: owned) }
+            checks.says(request.memberID, of: group, isLeaving: request.memberEpoch < 0)
         default: break
         }
     }
