@@ -195,6 +195,9 @@ final class World {
         case .becameLeader(let partition, _):
             statistics.elections += 1
             groups[partition]?.elections += 1
+        case .disk:
+            // A disk that is found slow, or well again, is a reason for one more: see V8.
+            for group in orderedGroups { group.elections = 0 }
         default: break
         }
     }
