@@ -124,12 +124,16 @@ final class OneNode {
         for _ in 0..<500 where !shard.allReplicas.allSatisfy({ $0.highWatermark != nil }) { pass(milliseconds: 10) }
     }
 
-    /// Each replica hears of a higher term, steps down, and is elected again.
-    func loseAndRegainLeadership() {
+    private func loseLeadership() {
         for replica in shard.allReplicas {
             shard.receive(
                 .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
         }
+    }
+
+    /// Each replica hears of a higher term, steps down, and is elected again.
+    func loseAndRegainLeadership() {
+        loseLeadership()
         settle()
         pass(milliseconds: 1)
         waitForLeadership()
@@ -137,18 +141,12 @@ final class OneNode {
 
     /// The same up to where this node leads again and has committed nothing: its last disk work is under way.
     func loseLeadershipAndBeElectedAgain() {
-        for replica in shard.allReplicas {
-            shard.receive(
-                .voteReply(term: replica.term.next, granted: false), of: replica.id, payload: nil, from: NodeID(9))
-        }
+        loseLeadership()
         for _ in 0..<2_000 where !shard.allReplicas.allSatisfy(\.isLeader) {
             environment.now = environment.now.advanced(byNanoseconds: 10_000_000)
             shard.tick()
             settleDiskExcluded()
-            let work = environment.pending
-            environment.pending = []
-            for job in work { job() }
-            settleDiskExcluded()
+            completeDiskWork()
         }
     }
 
@@ -156,11 +154,16 @@ final class OneNode {
     func settle() {
         settleDiskExcluded()
         while !environment.pending.isEmpty || environment.turnEndAsked {
-            let work = environment.pending
-            environment.pending = []
-            for job in work { job() }
-            settleDiskExcluded()
+            completeDiskWork()
         }
+    }
+
+    /// Completes the disk work that is under way, not what follows from it.
+    private func completeDiskWork() {
+        let work = environment.pending
+        environment.pending = []
+        for job in work { job() }
+        settleDiskExcluded()
     }
 
     /// As `settle`, but no disk work is completed: nothing can be committed.
