@@ -209,17 +209,28 @@ def watch(args, stop):
             file.flush()
 
 
-def settle(args):
+def ends(args):
+    """Where each partition ends: asked by a new client every time.
+
+    For kafka-python (3.0.12) asks a deposed leader again and again, without a pause, and for its successor only when its
+    metadata is five minutes old.
+    """
     from kafka import KafkaConsumer, TopicPartition
+    reader = KafkaConsumer(bootstrap_servers=args.bootstrap.split(","), request_timeout_ms=3000)
+    try:
+        places = [TopicPartition(args.topic, number) for number in range(args.partitions)]
+        return {place.partition: end for place, end in reader.end_offsets(places).items()}
+    finally:
+        reader.close()
+
+
+def settle(args):
     committed, deadline, seen = Committed(args), time.monotonic() + args.seconds, ""
-    reader = KafkaConsumer(bootstrap_servers=args.bootstrap.split(","))
-    places = [TopicPartition(args.topic, number) for number in range(args.partitions)]
     while time.monotonic() < deadline:
         try:
-            ends = {place.partition: end for place, end in reader.end_offsets(places).items()}
-            now = committed.ask()
-            seen = f"committed {sorted(now.items())} of {sorted(ends.items())}"
-            if len(ends) == args.partitions and all(now.get(number, 0) >= end for number, end in ends.items()):
+            wanted, now = ends(args), committed.ask()
+            seen = f"committed {sorted(now.items())} of {sorted(wanted.items())}"
+            if len(wanted) == args.partitions and all(now.get(number, 0) >= end for number, end in wanted.items()):
                 return
         except Exception as error:  # a leader is on its way
             seen = str(error)
