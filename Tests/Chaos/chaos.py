@@ -21,6 +21,7 @@ import faults
 import replicas
 import report
 from cluster import ChaosError, Cluster
+from machine import MachineDisk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOPIC = "chaos"
@@ -146,6 +147,7 @@ class Run:
                                args.settings, args.disk_megabytes)
         self.load = Load(self)
         self.view = View(self)
+        self.disk = MachineDisk(folder)
 
     # The run.
 
@@ -162,6 +164,7 @@ class Run:
         # As the folders of its partitions have it.
         self.topic_id = base64.urlsafe_b64decode(described["id"] + "==").hex()
         self.load.start()
+        self.disk.start()
         time.sleep(self.args.warm_up)
 
     def wait_for_topic(self):
@@ -258,6 +261,7 @@ class Run:
         for node in self.cluster.nodes:
             if not node.stop():
                 self.notes.append(f"{node} took more than a minute to stop")
+        self.disk.end()
         say("the nodes are stopped; their segments are compared")
         differing, self.equal_bytes = replicas.compare(self.cluster.nodes)
         self.complaints += [f"replicas differ: {each}" for each in differing]

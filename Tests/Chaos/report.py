@@ -67,7 +67,10 @@ class Series:
 
 
 def table(run, series):
-    """One row a kind; windows of several faults are one kind of their own."""
+    """One row a kind; windows of several faults are one kind of their own.
+
+    `diskMax`: the longest sync of the machine's own disk meanwhile, which no fault did and every node waits for.
+    """
     by_kind = defaultdict(list)
     for window in run.windows:
         if "whole" in window:
@@ -80,6 +83,7 @@ def table(run, series):
         rows.append({
             "kind": kind, "injected": sum(len(window["kinds"]) for window in windows), "windows": len(windows),
             "gapP50": statistics.median(gaps), "gapMax": max(gaps),
+            "diskMax": max(run.disk.longest(window["began"], window["whole"]) for window in windows),
             "wholeP50": statistics.median((window["whole"] - window["healed"]) / 1e9 for window in windows),
             "operations": sum(series.between(window["began"], window["whole"]) for window in windows),
             "restarted": sum(window["restarted"] for window in windows), "errors": dict(errors.most_common())})
@@ -88,12 +92,13 @@ def table(run, series):
 
 def show(rows):
     say("")
-    say(f"{'fault':<20} {'injected':>8} {'gap p50':>8} {'gap max':>8} {'whole p50':>9} {'operations':>10} "
-        f"{'restarts':>8}  errors")
+    say(f"{'fault':<20} {'injected':>8} {'gap p50':>8} {'gap max':>8} {'disk max':>8} {'whole p50':>9} "
+        f"{'operations':>10} {'restarts':>8}  errors")
     for row in rows:
         errors = ", ".join(f"{name} {count}" for name, count in list(row["errors"].items())[:4])
         say(f"{row['kind']:<20} {row['injected']:>8} {row['gapP50']:>6.2f} s {row['gapMax']:>6.2f} s "
-            f"{row['wholeP50']:>7.1f} s {row['operations']:>10} {row['restarted']:>8}  {errors}")
+            f"{row['diskMax']:>6.2f} s {row['wholeP50']:>7.1f} s {row['operations']:>10} {row['restarted']:>8}  "
+            f"{errors}")
     say("")
 
 

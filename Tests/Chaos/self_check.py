@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import load
 import replicas
+from machine import MachineDisk
 
 TOPIC = "0123456789abcdef0123456789abcdef"
 
@@ -50,9 +51,19 @@ def judged(*copies):
         return len(differing), len(wrong), resent
 
 
+def longest_sync(began, ended):
+    disk = MachineDisk("")
+    disk.syncs = [(0, 10), (20, 50), (60, 61), (70, 90)]
+    return round(disk.longest(began, ended) * 1e9)
+
+
 def main():
     damaged = SOUND[:1] + [SOUND[1][:-1] + b"!"] + SOUND[2:]
     cases = {
+        "a sync within the time": (longest_sync(11, 65), 30),
+        "a sync that began before": (longest_sync(45, 62), 30),
+        "a sync that ended after": (longest_sync(55, 80), 20),
+        "no sync at that time": (longest_sync(62, 69), 0),
         "sound copies": (judged(SOUND, SOUND), (0, 0, [])),
         "one byte differs": (judged(SOUND, damaged), (1, 0, [])),
         "a copy ends early": (judged(SOUND, SOUND[:-1]), (1, 0, [])),
