@@ -297,7 +297,8 @@ package final class ControllerResidence<Environment: CellEnvironment> {
 
     private var planningContext: PlanningContext {
         PlanningContext(
-            settings: settings.topics, defaults: TopicDefaults(settings), usable: usableNodes, seed: random.next())
+            settings: settings.topics, defaults: TopicDefaults(settings), usable: usableNodes,
+            founders: settings.voters.map(\.id), seed: random.next())
     }
 
     // MARK: - Moves

@@ -23,17 +23,17 @@ extension ClusterState {
     /// - Parameters:
     ///   - usable: the nodes that are alive. A node that is not gets replicas only when there are too few others, and
     ///     as many replicas as make a majority must be alive.
-    ///   - expected: how many nodes the configuration says there are. Until as many have registered, a topic with the
-    ///     default replication factor is refused rather than given fewer replicas for good.
+    ///   - founders: the nodes that the configuration says form the cluster. Until all have registered, or were
+    ///     removed, a topic with the default replication factor is refused rather than given fewer replicas for good.
     ///   - seed: makes placements differ that would otherwise all begin at the same node.
     ///   - mayBeInternal: whether the cluster itself asks, which makes its own topics.
     /// - Returns: one answer a request, in the order of `requests`.
     /// - Complexity: O(*r* + *p* · *n*) in replicas of the cluster, new replicas and nodes.
     public func planTopics(
-        _ requests: [TopicRequest], settings: TopicSettings, usable: [NodeID], expected: Int = 1, seed: UInt64,
+        _ requests: [TopicRequest], settings: TopicSettings, usable: [NodeID], founders: [NodeID] = [], seed: UInt64,
         mayBeInternal: Bool = false
     ) -> [Result<PlannedTopic, TopicRefusal>] {
-        var planner = TopicPlanner(self, settings: settings, usable: usable, expected: expected, seed: seed)
+        var planner = TopicPlanner(self, settings: settings, usable: usable, founders: founders, seed: seed)
         planner.mayBeInternal = mayBeInternal
         let repeated = Self.repeated(requests.map(\.name))
         return requests.map { request in
@@ -50,7 +50,7 @@ extension ClusterState {
     public func planPartitions(
         _ requests: [PartitionsRequest], settings: TopicSettings, usable: [NodeID], seed: UInt64
     ) -> [Result<AddedPartitions, TopicRefusal>] {
-        var planner = TopicPlanner(self, settings: settings, usable: usable, expected: 1, seed: seed)
+        var planner = TopicPlanner(self, settings: settings, usable: usable, founders: [], seed: seed)
         let repeated = Self.repeated(requests.map(\.name))
         return requests.map { request in
             Result { () throws(TopicRefusal) in
@@ -91,14 +91,15 @@ private struct TopicPlanner {
     var mayBeInternal = false
     private let state: ClusterState
     private let settings: TopicSettings
-    private let expected: Int
+    /// Founders that have not come yet.
+    private let missing: [NodeID]
     private var placement: ReplicaPlacement
     private let usableCount: Int
     /// Topics planned so far, by collision key.
     private var planned: [String: TopicName] = [:]
     private var partitionsPlanned = 0
 
-    init(_ state: ClusterState, settings: TopicSettings, usable: [NodeID], expected: Int, seed: UInt64) {
+    init(_ state: ClusterState, settings: TopicSettings, usable: [NodeID], founders: [NodeID], seed: UInt64) {
         let alive = Set(usable)
         // A node that is being emptied is given nothing new.
         var loads = state.nodes.filter { state.state(of: $0.id) == .active }.map { node in
@@ -116,7 +117,9 @@ private struct TopicPlanner {
         }
         self.state = state
         self.settings = settings
-        self.expected = expected
+        missing = founders.filter { founder in
+            state.node(founder) == nil && !state.removedNodes.contains { $0.id == founder }
+        }
         usableCount = loads.count { $0.isUsable }
         placement = ReplicaPlacement(loads: loads, seed: seed)
     }
@@ -207,7 +210,7 @@ private struct TopicPlanner {
 
     private var defaultReplicationFactor: Int {
         let chosen = settings.defaultReplicationFactor
-        return chosen > 0 ? chosen : min(3, max(1, placement.loads.count, expected))
+        return chosen > 0 ? chosen : min(3, max(1, placement.loads.count + missing.count))
     }
 
     private func checkNodes(for replicas: Int) throws(TopicRefusal) {
@@ -220,7 +223,8 @@ private struct TopicPlanner {
         guard replicas <= nodes else {
             throw TopicRefusal(
                 .invalidReplicationFactor,
-                "\(replicas) replicas need as many nodes, and only \(nodes) have registered and stay")
+                "\(replicas) replicas need as many nodes, and only \(nodes) have registered and stay"
+                    + (missing.isEmpty ? "" : "; \(missing) of cluster.voters have not come yet: start them"))
         }
         guard usableCount > replicas / 2 else {
             throw TopicRefusal(

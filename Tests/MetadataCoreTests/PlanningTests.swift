@@ -9,10 +9,10 @@ import Testing
 @Suite struct PlanningTests {
     private func plan(
         _ requests: [TopicRequest], in state: ClusterState = .formed(), settings: TopicSettings = TopicSettings(),
-        usable: [NodeID]? = nil, expected: Int = 1
+        usable: [NodeID]? = nil, founders: [NodeID] = []
     ) -> [Result<PlannedTopic, TopicRefusal>] {
         state.planTopics(
-            requests, settings: settings, usable: usable ?? state.nodes.map(\.id), expected: expected, seed: 1)
+            requests, settings: settings, usable: usable ?? state.nodes.map(\.id), founders: founders, seed: 1)
     }
 
     private func refusal<Value>(_ result: Result<Value, TopicRefusal>?) -> TopicRefusal.Kind? {
@@ -76,13 +76,23 @@ import Testing
         #expect(try plan([TopicRequest(name: "t")], in: .formed(nodes: 5))[0].get().replicationFactor == 3)
     }
 
-    @Test func theDefaultFactorWaitsForTheNodesThatAreExpected() throws {
-        let two = ClusterState.formed(nodes: 2)
-        #expect(refusal(plan([TopicRequest(name: "t")], in: two, expected: 3).first) == .invalidReplicationFactor)
-        #expect(try plan([TopicRequest(name: "t")], in: two, expected: 2)[0].get().replicationFactor == 2)
+    @Test func theDefaultFactorWaitsForTheNodesThatFormTheCluster() throws {
+        let two = ClusterState.formed(nodes: 2), three = [NodeID(1), NodeID(2), NodeID(3)]
+        let early = plan([TopicRequest(name: "t")], in: two, founders: three)[0]
+        #expect(refusal(early) == .invalidReplicationFactor)
+        #expect("\(early)".contains("[n3] of cluster.voters have not come yet"))
+        #expect(try plan([TopicRequest(name: "t")], in: two, founders: [NodeID(1)])[0].get().replicationFactor == 2)
         let chosen = TopicRequest(name: "t", replicationFactor: 1)
-        #expect(try plan([chosen], in: two, expected: 3)[0].get().replicationFactor == 1)
+        #expect(try plan([chosen], in: two, founders: three)[0].get().replicationFactor == 1)
         #expect(refusal(plan([TopicRequest(name: "t")], in: ClusterState()).first) == .invalidReplicationFactor)
+    }
+
+    @Test func theDefaultFactorDoesNotWaitForAFounderThatWasRemoved() throws {
+        var state = ClusterState.formed(nodes: 3)
+        state.apply(.setNodeState(NodeID(3), .draining))
+        state.apply(.removeNode(NodeID(3)))
+        let founders = [NodeID(1), NodeID(2), NodeID(3)]
+        #expect(try plan([TopicRequest(name: "t")], in: state, founders: founders)[0].get().replicationFactor == 2)
     }
 
     @Test(

@@ -13,13 +13,18 @@ public struct PlanningContext: Sendable {
     public var defaults: TopicDefaults
     /// Nodes that are alive, and so may get replicas.
     public var usable: [NodeID]
+    /// Those that form the cluster, as the configuration says.
+    public var founders: [NodeID]
     /// Where the round of placements begins.
     public var seed: UInt64
 
-    public init(settings: TopicSettings, defaults: TopicDefaults, usable: [NodeID], seed: UInt64) {
+    public init(
+        settings: TopicSettings, defaults: TopicDefaults, usable: [NodeID], founders: [NodeID] = [], seed: UInt64
+    ) {
         self.settings = settings
         self.defaults = defaults
         self.usable = usable
+        self.founders = founders
         self.seed = seed
     }
 }
@@ -105,7 +110,8 @@ extension Controller {
                 configs: topic.configs.map { .init(name: $0.name, value: $0.value) })
         }
         let plans = state.planTopics(
-            asked, settings: context.settings, usable: context.usable, seed: context.seed, mayBeInternal: isOwn)
+            asked, settings: context.settings, usable: context.usable, founders: context.founders, seed: context.seed,
+            mayBeInternal: isOwn)
         let round = ProposalRound(response: CreateTopicsResponse(), done: done)
         for (topic, plan) in zip(request.topics, plans) {
             var answer = CreateTopicsResponse.Topic()
