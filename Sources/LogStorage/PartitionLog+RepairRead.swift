@@ -11,7 +11,8 @@ public enum RepairRead: Sendable {
     case entries(ByteBuffer)
     /// They are damaged here too.
     case damaged(LogError.Corruption)
-    /// They lie before the log's start, or beyond its end.
+    /// They lie before the log's start or beyond its end, or other entries are in their place: none begins at the slot
+    /// asked for, and all before it are sound.
     case absent
 }
 
@@ -25,9 +26,15 @@ extension PartitionLog {
             if let number = segmentNumber(at: from), !segments[number].damage.isEmpty {
                 return try readSound(segments[number], from: from, before: end, limit: limit.rawValue)
             }
-            var bytes = ByteBuffer()
-            for piece in try read(from: from, limit: limit).bytes { bytes.writeImmutableBuffer(piece) }
-            return .entries(bytes)
+            do throws(LogError) {
+                var bytes = ByteBuffer()
+                for piece in try read(from: from, limit: limit).bytes { bytes.writeImmutableBuffer(piece) }
+                return .entries(bytes)
+            } catch {
+                guard case .corrupt = error, let number = segmentNumber(at: from) else { throw error }
+                // Damage that nobody has noticed, or none at all and a peer that asks for what was never committed.
+                return try readSound(segments[number], from: from, before: end, limit: limit.rawValue)
+            }
         } catch {
             guard case .corrupt(let what) = error else { throw error }
             return .damaged(what)
@@ -58,7 +65,7 @@ extension PartitionLog {
             }
             let next = at.advanced(by: head.slots)
             if from < next {
-                guard at >= from || head.isHole else { throw notABoundary(from) }
+                guard at >= from || head.isHole else { return .absent }
                 guard bytes.readableBytes == 0 || Int64(bytes.readableBytes + head.totalSize) <= limit else { break }
                 if at < from {
                     bytes.writeImmutableBuffer(head.restOfHole(skipping: from.slots(since: at)))

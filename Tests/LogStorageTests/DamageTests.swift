@@ -252,6 +252,22 @@ struct DamageTests {
         }
     }
 
+    /// A follower whose damaged end was never committed asks for slots at which its peers' entries do not begin.
+    @Test func otherEntriesInTheirPlaceAreAbsentAndNotDamaged() throws {
+        let (files, twin) = try Self.twins()
+        // The second entry has two records, of which this is the later.
+        let inside = LogIndex(2)
+        guard case .absent = try twin.readForRepair(from: inside, before: LogIndex(3), limit: bytes(9)) else {
+            Issue.record("a sound log is taken for damaged")
+            return
+        }
+        try files.flip(bit: 1, at: bytes(200), of: try #require(try Self.logFiles(files, "/twin/p").first))
+        guard case .damaged = try twin.readForRepair(from: inside, before: LogIndex(3), limit: bytes(9)) else {
+            Issue.record("damage that nobody has found yet is taken for another log")
+            return
+        }
+    }
+
     @Test func entriesThatDoNotBelongThereAreRefused() throws {
         let (files, twin) = try Self.twins()
         let log = try openLog(files, Self.limits)
