@@ -12,7 +12,7 @@ extension Broker {
         var response = MetadataResponse()
         response.clusterID = view.cluster.clusterID.map(\.description)
         response.controllerID = view.controller?.rawValue ?? -1
-        response.brokers = view.cluster.nodes.filter { view.alive.contains($0.id) }.map { node in
+        response.brokers = view.offered.map { node in
             var broker = MetadataResponse.Broker()
             broker.nodeID = node.id.rawValue
             broker.host = node.kafka.host
@@ -40,6 +40,9 @@ extension Broker {
             }
             if !missing.isEmpty { createMissing(missing) }
         }
+        if response.topics.contains(where: { $0.partitions.contains { $0.error == .leaderNotAvailable } }) {
+            guard !sendsElsewhere(call) else { return }
+        }
         if request.includesClusterOperations { response.clusterOperations = Operations.cluster }
         if request.includesTopicOperations {
             for place in response.topics.indices where response.topics[place].error == .none {
@@ -47,6 +50,17 @@ extension Broker {
             }
         }
         call.reply(response)
+    }
+
+    /// Whether the client had better ask another node, and is made to.
+    ///
+    /// A client whose partitions this node led has no other connection, and librdkafka asks for metadata where it has
+    /// sent something last: told again and again that nobody leads, it would stay for as long as this node is cut off.
+    func sendsElsewhere(_ call: Call<Files>) -> Bool {
+        guard view.isCutOff else { return false }
+        Mark.hit("Broker.sent-elsewhere")
+        call.close("this node is cut off from the cluster: others know who leads")
+        return true
     }
 
     private func describe(

@@ -16,6 +16,8 @@ public struct ClusterView: Sendable {
     public private(set) var leaders = LeaderTable()
     /// This node and those it has a connection to, in order of their ids.
     public private(set) var alive: [NodeID]
+    /// Whether this node has had no word of the cluster for so long that others know better who leads what.
+    public private(set) var isCutOff = false
     /// Replicas that do not keep up, as the leaders say. Partitions without any are not there.
     private var laggards: [PartitionID: [NodeID]] = [:]
     private var topicsByName: [String: TopicView] = [:]
@@ -46,6 +48,8 @@ public struct ClusterView: Sendable {
 
     public mutating func note(_ partition: PartitionID, term: Term, leader: NodeID?, lagging: [NodeID] = []) {
         leaders.learn(partition, term: term, leader: leader)
+        // Nobody else has a word on who leads a partition kept here in the same term.
+        if leader == nil { leaders.withdraw(partition, term: term, leader: node) }
         // Only the word of the leader that is known counts.
         guard let leader, let known = leaders[partition], known.term == term, known.leader == leader else { return }
         laggards[partition] = lagging.isEmpty ? nil : lagging
@@ -57,6 +61,8 @@ public struct ClusterView: Sendable {
     }
 
     public mutating func replace(alive nodes: [NodeID]) { alive = nodes }
+
+    public mutating func replace(isCutOff: Bool) { self.isCutOff = isCutOff }
 
     // MARK: - Look-up
 
@@ -70,6 +76,9 @@ public struct ClusterView: Sendable {
                     partitionRacks: topic.partitions.map { replicas in replicas.compactMap { cluster.node($0)?.rack } })
             })
     }
+
+    /// The nodes that clients are told of: those that are alive, but all when this node cannot know.
+    var offered: [NodeRegistration] { cluster.nodes.filter { isCutOff || alive.contains($0.id) } }
 
     func topic(named name: String) -> TopicView? { topicsByName[name] }
 

@@ -48,6 +48,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
     private var clusterExists = false
     private let started: Moment
     private var hasSwept = false
+    var contact = Contact()
 
     /// An admin request that looks for the controller.
     private struct WaitingRequest {
@@ -93,6 +94,7 @@ package final class ControllerResidence<Environment: CellEnvironment> {
         introduceNode()
         if !clusterExists { considerNewCluster() }
         keepVoters()
+        watchContact()
     }
 
     /// Whether something waits that no message will announce.

@@ -46,6 +46,12 @@ public struct LeaderTable: Hashable, Sendable {
         return true
     }
 
+    /// The leader of `term` says itself that it leads no more: until there is another term, nobody does.
+    public mutating func withdraw(_ partition: PartitionID, term: Term, leader: NodeID) {
+        guard rows[partition] == Row(term: term, leader: leader) else { return }
+        rows[partition] = Row(term: term, leader: nil)
+    }
+
     /// Forgets a partition that no longer exists.
     public mutating func forget(_ partition: PartitionID) { rows[partition] = nil }
 }
