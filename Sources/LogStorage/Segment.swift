@@ -197,6 +197,13 @@ final class Segment<FS: FileSystem> {
         return EntryCursor(opened, path: path, from: position, to: size)
     }
 
+    /// The same for whoever wants each entry checked.
+    func reader(from position: Int64) throws(LogError) -> SegmentReader<FS.File> {
+        if let damage = damage.first { throw damage.error }
+        let opened = try onDisk { () throws(DiskError) in try file() }
+        return SegmentReader(opened, path: path, from: position, to: size, window: 64 << 10)
+    }
+
     /// Closes what is open. Who still reads it keeps it open.
     func letGo() {
         openFile = nil

@@ -28,6 +28,26 @@ struct ProducerRecoveryTests {
         #expect(reopened.recovery.wasClean && reopened.recovery.scanned == .zero)
     }
 
+    /// Kafka's checksum covers the epoch and the sequence, and not the offset, which a retry is answered with.
+    @Test(arguments: [("the epoch", 51), ("the sequence", 56), ("the offset", 2)])
+    func producersAreNotReadFromAnEntryThatHasRotted(_ what: String, _ position: Int64) throws {
+        let files = try makeMachine()
+        let log = try openLog(files)
+        for number in 0..<9 { try log.add(by: 5, sequence: Int32(number)) }
+        try log.sync()
+        log.settleProducers(below: LogIndex(4))
+        try log.checkpoint()
+        let before = log.producers
+        try log.close()
+        let size = try files.size(of: "/data/p/00000000000000000000.log").rawValue / 9
+        try files.flip(bit: 1, at: bytes(6 * size + position), of: "/data/p/00000000000000000000.log")
+        let reopened = try openLog(files)
+        #expect(reopened.producersAreUnknown, "\(what)")
+        #expect(reopened.producers[5] == nil)
+        try files.flip(bit: 1, at: bytes(6 * size + position), of: "/data/p/00000000000000000000.log")
+        #expect(try openLog(files).producers == before)
+    }
+
     @Test func whatIsNotSettledIsInNoSnapshot() throws {
         let files = try makeMachine()
         let log = try openLog(files)

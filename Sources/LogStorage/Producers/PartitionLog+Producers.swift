@@ -13,8 +13,8 @@ struct ProducerMemory<FS: FileSystem> {
     var changes: [ProducerTable.Change] = []
     /// Cuts down to here are undone with `changes`; for deeper ones the table is made anew.
     var undoFloor: LogIndex
-    /// Entries since the newest snapshot, which an opening would have to read.
-    var entriesSinceSnapshot = 0
+    /// What has come since the newest snapshot, which an opening would have to read.
+    var sinceSnapshot = Reading()
     /// Nothing below will ever be cut off.
     var settled: LogIndex
     /// Where the newest snapshot is taken that was asked for.
@@ -24,8 +24,21 @@ struct ProducerMemory<FS: FileSystem> {
     static var keptChanges: Int { 16 }
     /// How many changes are kept at most; a cut that reaches further back makes the table anew.
     static var changesLimit: Int { 4_096 }
-    /// After how many entries a checkpoint comes with a snapshot.
-    static var snapshotInterval: Int { 1_000 }
+    /// After how much a checkpoint comes with a snapshot.
+    static var snapshotInterval: Reading { Reading(entries: 1_000, bytes: 16 << 20) }
+
+    /// Entries that are read to find out the producers.
+    struct Reading {
+        var entries = 0
+        var bytes: Int64 = 0
+
+        mutating func add(_ head: EntryHead) {
+            entries += 1
+            bytes += Int64(head.totalSize)
+        }
+
+        func reaches(_ other: Reading) -> Bool { entries >= other.entries || bytes >= other.bytes }
+    }
 
     init(directory: String, fs: FS, capacity: Int, at index: LogIndex) {
         table = ProducerTable(capacity: capacity)
@@ -36,7 +49,7 @@ struct ProducerMemory<FS: FileSystem> {
     }
 
     mutating func note(_ head: EntryHead, at index: LogIndex) {
-        entriesSinceSnapshot += 1
+        sinceSnapshot.add(head)
         guard head.producerID >= 0, let change = table.note(head, at: index) else { return }
         changes.append(change)
         guard changes.count > Self.changesLimit else { return }
@@ -136,22 +149,22 @@ extension PartitionLog {
         // Without any, the log tells all, unless its own beginning is gone.
         recovery.hasLostProducers = hasUnreadable && found == nil && start.position.end > .zero
         let from = found?.position.end ?? start.position.end
-        let (table, entries): (ProducerTable, Int)
+        let (table, read): (ProducerTable, ProducerMemory<FS>.Reading)
         do throws(LogError) {
-            (table, entries) = try fold(
+            (table, read) = try fold(
                 found?.table ?? ProducerTable(capacity: limits.producersMax), from: from, to: end)
             producersFlaw = nil
         } catch {
             guard case .corrupt(let what) = error else { throw error }
             producersFlaw = what
-            (table, entries) = (ProducerTable(capacity: limits.producersMax), 0)
+            (table, read) = (ProducerTable(capacity: limits.producersMax), ProducerMemory<FS>.Reading())
         }
         producerMemory.table = table
         producerMemory.changes = []
         producerMemory.undoFloor = end
         producerMemory.settled = from
         producerMemory.snapshotIndex = from
-        producerMemory.entriesSinceSnapshot = entries
+        producerMemory.sinceSnapshot = read
     }
 
     /// Tries once more what could not be found out, when nothing was found to be damaged after all.
@@ -163,12 +176,12 @@ extension PartitionLog {
     func producerSnapshotJob() -> ProducerSnapshotJob<FS>? {
         let index = min(producerMemory.settled, written)
         let isDue =
-            producerMemory.entriesSinceSnapshot >= ProducerMemory<FS>.snapshotInterval
+            producerMemory.sinceSnapshot.reaches(ProducerMemory<FS>.snapshotInterval)
             || producerMemory.snapshotIndex < (segments.last?.base ?? start.position.end)
         guard isDue, !producersAreUnknown else { return nil }
         guard producerMemory.snapshotIndex < index, producerMemory.undoFloor <= index else { return nil }
         producerMemory.snapshotIndex = index
-        producerMemory.entriesSinceSnapshot = 0
+        producerMemory.sinceSnapshot = ProducerMemory<FS>.Reading()
         return ProducerSnapshotJob(
             snapshot: ProducerSnapshot(position: position(at: index), table: recentProducers(at: index)),
             files: producerMemory.files)
@@ -264,25 +277,34 @@ extension PartitionLog {
 
     private func fold(
         _ table: ProducerTable, from: LogIndex, to: LogIndex
-    ) throws(LogError) -> (table: ProducerTable, entries: Int) {
+    ) throws(LogError) -> (table: ProducerTable, read: ProducerMemory<FS>.Reading) {
         var table = table
-        var entries = 0
+        var read = ProducerMemory<FS>.Reading()
         try forEachHead(from: from) { head, index in
             guard index < to else { return }
             table.note(head, at: index)
-            entries += 1
+            read.add(head)
         }
-        return (table, entries)
+        return (table, read)
     }
 
     /// Visits the heads of all entries that begin at or after `from`, in log order.
+    ///
+    /// Each entry is checked: a bit that has flipped in a producer's epoch or sequence would have its next batch refused
+    /// as out of order, which is the end of the producer.
     private func forEachHead(from: LogIndex, _ visit: (EntryHead, LogIndex) -> Void) throws(LogError) {
         if from < written {
+            let map = map
             let place = try locate(from)
             var at = place.index
             for number in place.segment..<segments.count {
-                var cursor = try segments[number].cursor(from: number == place.segment ? place.position : 0)
-                while let (head, _) = try cursor.next() {
+                let segment = segments[number]
+                var reader = try segment.reader(from: number == place.segment ? place.position : 0)
+                while let head = try reader.next() {
+                    if let objection = map.objection(to: head, at: at, before: segment.end) {
+                        let position = ByteCount(reader.position - Int64(head.totalSize))
+                        throw .corrupt(.init(file: segment.path, position: position, detail: objection))
+                    }
                     if at >= from { visit(head, at) }
                     at = at.advanced(by: head.slots)
                 }

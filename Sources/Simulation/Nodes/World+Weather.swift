@@ -81,7 +81,8 @@ extension World {
             machine.files.fail(operation, after: random.below(4), times: random.within(1...3))
         }
         schedule(after: span) {
-            guard machine.life == life else { return }
+            // In the calm it is well again already, and nobody takes its machine down any more.
+            guard machine.life == life, machine.isDiskBad else { return }
             guard self.random.chance(perMille: 400) else { return self.healDisk(machine) }
             let losesPower = self.random.chance(perMille: 500) && (self.climate.losesPower || !self.climate.rots)
             self.crash(place, losesPower: losesPower, for: span)
