@@ -196,8 +196,10 @@ final class World {
             statistics.elections += 1
             groups[partition]?.elections += 1
         case .disk:
-            // A disk that is found slow, or well again, is a reason for one more: see V8.
-            for group in orderedGroups { group.elections = 0 }
+            // A disk that is found slow, or well again, is a reason for one more of the groups on it: see V8.
+            for group in orderedGroups where machine.cell?.shard.replica(group.partition) != nil {
+                group.elections = 0
+            }
         default: break
         }
     }

@@ -134,10 +134,10 @@ final class ReadingClient: WireClient {
             sessions[place]?.id = response.sessionID
             sessions[place]?.epoch = response.sessionID == 0 ? 0 : isSame ? session.epoch + 1 : 1
         }
-        // That there is nothing more a leader says once it knows that it still leads; with records, or with an error,
-        // it says what it knows. Since version 11 followers answer, too, and may be behind (KIP-392).
-        let all = response.topics.flatMap(\.partitions)
-        let claimsEnds = chosenVersion(.fetch) < 11 && all.allSatisfy { $0.error == .none && !$0.hasRecords }
+        // That there is nothing more a leader says once it knows that it still leads; beside records it says what it
+        // knows. Since version 11 followers answer, too, and may be behind (KIP-392).
+        let hasRecords = response.topics.contains { $0.partitions.contains(where: \.hasRecords) }
+        let claimsEnds = chosenVersion(.fetch) < 11 && !hasRecords
         for topic in response.topics {
             guard let name = topic.name.isEmpty ? topicNames[topic.id] : topic.name else { continue }
             for partition in topic.partitions {
