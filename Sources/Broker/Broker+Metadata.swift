@@ -40,9 +40,9 @@ extension Broker {
             }
             if !missing.isEmpty { createMissing(missing) }
         }
-        if response.topics.contains(where: { $0.partitions.contains { $0.error == .leaderNotAvailable } }) {
-            guard !sendsElsewhere(call) else { return }
-        }
+        // Whoever asks for all topics looks after the cluster rather than for a leader.
+        let lacksLeader = response.topics.contains { $0.partitions.contains { $0.error == .leaderNotAvailable } }
+        if lacksLeader, !request.asksForAllTopics(version: call.version), sendsElsewhere(call) { return }
         if request.includesClusterOperations { response.clusterOperations = Operations.cluster }
         if request.includesTopicOperations {
             for place in response.topics.indices where response.topics[place].error == .none {

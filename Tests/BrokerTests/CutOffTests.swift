@@ -61,11 +61,21 @@ import Testing
             $0.replace(isCutOff: true)
         }
         #expect(try node.begin(asked, version: 12).closed != nil)
-        var all = MetadataRequest()
-        all.topics = nil
-        #expect(try node.begin(all, version: 12).closed != nil)
         node.broker.update { $0.replace(isCutOff: false) }
         #expect(try node.ask(asked, version: 12).topics.first?.partitions.map(\.error) == [.leaderNotAvailable])
+    }
+
+    @Test func whoAsksForAllTopicsLooksAfterTheClusterAndIsAnswered() throws {
+        let (node, partition) = try cluster()
+        let term = try term(node, partition)
+        node.broker.update {
+            $0.note(partition, term: term, leader: nil)
+            $0.replace(isCutOff: true)
+        }
+        var all = MetadataRequest()
+        all.topics = nil
+        let answer = try node.ask(all, version: 12)
+        #expect(answer.topics.first?.partitions.map(\.error) == [.leaderNotAvailable])
     }
 
     @Test func whatANodeThatIsCutOffStillLeadsItSays() throws {

@@ -15,6 +15,7 @@ import Testing
         (13, nil, "a damaged leader led on though the others had compacted what it lacked"),
         (64, nil, "one of two markers with the same offset was taken for the other behind damage"),
         (103_722, nil, "peers with other entries in the place of a damaged end that was never committed were hopeless"),
+        (108_025, nil, "producers were read from an entry that had rotted, and one was told it was out of order"),
         (54, .disks, "a refused answer left the repair ahead of what the next peer was asked for"),
         (80, .disks, "the same, of a compacted log"),
         (92, .disks, "a cut that met damage; who could not read its producers stood for election"),

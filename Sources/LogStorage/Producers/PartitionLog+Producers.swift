@@ -290,8 +290,8 @@ extension PartitionLog {
 
     /// Visits the heads of all entries that begin at or after `from`, in log order.
     ///
-    /// Each entry is checked: a bit that has flipped in a producer's epoch or sequence would have its next batch refused
-    /// as out of order, which is the end of the producer.
+    /// Each entry is checked: a bit that has flipped in a producer's epoch would have its next batch refused as out of
+    /// order, which is the end of the producer.
     private func forEachHead(from: LogIndex, _ visit: (EntryHead, LogIndex) -> Void) throws(LogError) {
         if from < written {
             let map = map

@@ -118,6 +118,8 @@ final class ClientLine {
             case .frame(let frame, let pieces): depart(slot.correlation) { Self.joined(frame, pieces) }
             // All that a client which wants no answer can be told.
             case .close where !slot.expectsAnswer: return resetSoon()
+            // Others know better.
+            case .close where world.machines[place].cell?.broker.view.isCutOff ?? false: return resetSoon()
             case .close(let reason):
                 world.broke(Violation(.requestsEnd, "n\(place) closed the connection of \(client): \(reason)"))
             }
