@@ -212,8 +212,8 @@ def watch(args, stop):
 def ends(args):
     """Where each partition ends: asked by a new client every time.
 
-    For kafka-python (3.0.12) asks a deposed leader again and again, without a pause, and for its successor only when its
-    metadata is five minutes old.
+    For kafka-python (3.0.12) asks a deposed leader again and again, without a pause, and looks for its successor only
+    when its metadata is five minutes old.
     """
     from kafka import KafkaConsumer, TopicPartition
     reader = KafkaConsumer(bootstrap_servers=args.bootstrap.split(","), request_timeout_ms=3000)
