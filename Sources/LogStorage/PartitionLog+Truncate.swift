@@ -105,6 +105,8 @@ extension PartitionLog {
     /// - Parameter membership: what the last membership marker before the anchor says, where there was one.
     public func restart(at anchor: LogAnchor, membership: [UInt8]? = nil) throws(LogError) {
         try checkUsable()
+        // What is said below was never promised to anybody before it is so on the disk.
+        durableBeforeRestart = durablePosition
         restarts += 1
         _ = checkpointFile.invalidate(upTo: checkpointSequence)
         let old = segments
@@ -141,5 +143,6 @@ extension PartitionLog {
         }
         try writeCheckpoint()
         hasFailed = false
+        durableBeforeRestart = nil
     }
 }

@@ -68,6 +68,8 @@ public final class PartitionLog<FS: FileSystem> {
     var cutNeedsSync = false
     var cuts = 0
     var restarts = 0
+    /// While a restart has not come to its end: see `durablePosition`.
+    var durableBeforeRestart: LogPosition?
     var syncUnderWay: SyncUnderWay?
     var tickets = 0
 
@@ -127,6 +129,16 @@ public final class PartitionLog<FS: FileSystem> {
 
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }
+
+    /// The end of what is on stable storage, and the term of the entry before it. After a restart that has failed it is
+    /// that of the log before, which may still be the one on the disk.
+    public var durablePosition: LogPosition {
+        if let durableBeforeRestart { return durableBeforeRestart }
+        guard durable > start.position.end, let term = terms.term(at: durable.advanced(by: -1)) else {
+            return start.position
+        }
+        return LogPosition(term: term, end: durable)
+    }
 
     /// The first offset that may be read: what lies before is gone, or hidden by a committed trim.
     ///

@@ -118,14 +118,6 @@ package struct Rebuilding {
 }
 
 extension PartitionLog {
-    /// The end of what is on stable storage, and the term of the entry before it.
-    var durablePosition: LogPosition {
-        guard durable > start.position.end, let term = terms.term(at: durable.advanced(by: -1)) else {
-            return start.position
-        }
-        return LogPosition(term: term, end: durable)
-    }
-
     /// Whether everything is here that a log which ended at `position` held: the same term at the same place.
     func holds(_ position: LogPosition) -> Bool {
         guard position.end > start.position.end else { return true }

@@ -140,6 +140,36 @@ import Testing
         #expect(load.flaws(in: try world.records(of: follower)) == [])
     }
 
+    /// What was to take the place of a log was promised to nobody before it was on the disk.
+    @Test func aCopyThatCouldNotKeepItsLeadersSnapshotHasForgottenNothing() throws {
+        let world = try ShardWorld()
+        let load = WorldLoad(world)
+        let first = try #require(world.waitForLeader())
+        let follower = (first + 1) % 3
+        world.pass(milliseconds: 20) { load.produce() }
+        #expect(world.pass(atMost: 1_000) { world.hasConverged })
+        let end = world.replica(follower).log.end
+        func cut(_ isCut: Bool) {
+            world.cuts[first][follower] = isCut
+            world.cuts[follower][first] = isCut
+        }
+        cut(true)
+        world.pass(milliseconds: 100) { load.produce() }
+        let deleted = try #require(world.replica(first).highWatermark)
+        world.replica(first).deleteRecords(before: deleted, deadline: Moment(nanoseconds: .max)) { _ in }
+        #expect(world.pass(atMost: 2_000) { world.replica(first).log.start.position.end > end })
+        world.nodes[follower].files.fail(.synchronize, on: "checkpoint")
+        cut(false)
+        #expect(world.pass(atMost: 1_000) { world.replica(follower).stopped != nil })
+        #expect(world.replica(follower).stopped?.contains("snapshot") == true)
+        cut(true)
+        #expect(world.pass(atMost: 1_000) { world.replica(follower).stopped == nil })
+        #expect(world.replica(follower).log.end == end)
+        #expect(!world.replica(follower).isRebuilding)
+        cut(false)
+        #expect(world.pass(atMost: 6_000) { world.hasConverged })
+    }
+
     @Test func aCopyThatHasLostWhatItAcknowledgedDoesNotVote() throws {
         let world = try ShardWorld()
         let load = WorldLoad(world)

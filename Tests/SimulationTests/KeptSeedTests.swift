@@ -37,6 +37,7 @@ import Testing
         (1300, "partitions that were added while a coordinator read its log were nobody's"),
         (4373, "votes promised while the journal was written anew were taken for durable"),
         (1448, "a state machine had been fed more than its copy, opened anew, knew to be committed"),
+        (122_150, "a copy whose disk refused a snapshot was said to have acknowledged the snapshot, and lost its vote"),
     ]
 
     @Test(arguments: keptShards.map(\.seed))
