@@ -92,7 +92,9 @@ extension Cluster {
         schedule(on: place, life: retrier.leaderLife, after: 150_000) {
             self.append(batch, of: retrier, connection: connection, at: place)
         }
-        schedule(after: 100_000_000 + random.span(mean: 200_000_000)) {
+        // Never for so long that, of an answer lost at the end of the storm, it would not have heard before the cluster
+        // must have come to rest.
+        schedule(after: 100_000_000 + min(random.span(mean: 200_000_000), 400_000_000)) {
             guard retrier.connection == connection,
                 retrier.unacknowledged.contains(where: { $0.sequence == batch.sequence })
             else { return }
@@ -119,7 +121,8 @@ extension Cluster {
         ) { outcome in
             self.produced(retrier.name(of: batch), retrier.partition, acknowledgement, outcome)
             let isLatest = self.leaders[retrier.partition].map { $0.term <= term } ?? true
-            let isLost = self.random.chance(perMille: self.climate.lostAnswersPerMille)
+            // Answers are lost as letters are: until the calm.
+            let isLost = self.random.chance(perMille: self.climate.lostAnswersPerMille) && !self.isCalm
             // One that comes late on an earlier connection says nothing of this one.
             if isLost, retrier.connection == connection { retrier.deafConnection = connection }
             // Those that went before on this connection arrive all the same.
