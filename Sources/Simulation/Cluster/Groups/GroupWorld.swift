@@ -17,8 +17,9 @@ final class GroupWorld {
     private(set) var admins: [GroupAdmin] = []
     /// How many partitions of the topic the cluster knows of by now.
     var visiblePartitions: Int
-    /// Over how many partitions the leader of a classic group has divided them last, and in which generation.
-    private var divided: [Int: (generation: Int32, count: Int)] = [:]
+    /// Over how many partitions the leader of a classic group has divided them in each generation. Not only in the last
+    /// one: the coordinator may have fallen before it had stored that, and then the one before is in force again.
+    private var divided: [Int: [Int32: Int]] = [:]
     /// The groups whose leader has overlooked that the topic has grown: in which generation, and what it knows of.
     private var overlooked: [Int: (generation: Int32, count: Int)] = [:]
     /// The groups that somebody has asked to delete.
@@ -58,15 +59,17 @@ final class GroupWorld {
 
     // MARK: - What a leader that was away cannot see
 
-    func noteDivision(of group: Int, in generation: Int32, over count: Int) { divided[group] = (generation, count) }
+    func noteDivision(of group: Int, in generation: Int32, over count: Int) {
+        divided[group, default: [:]][generation] = count
+    }
 
     /// A static member that leads its group has come back with the subscription it had. It is told not to divide
     /// anything (KIP-814), and takes the topic as it finds it for what its group's assignment was made from, as Java's
     /// `ConsumerCoordinator.onLeaderElected` does. A partition that came while it was away is nobody's until something
     /// else makes the group rebalance. Before KIP-814 it did not even know that it led.
     func noteReturn(of group: Int, in generation: Int32) {
-        guard let last = divided[group], last.generation == generation, last.count < visiblePartitions else { return }
-        overlooked[group] = last
+        guard let count = divided[group]?[generation], count < visiblePartitions else { return }
+        overlooked[group] = (generation, count)
     }
 
     /// How many partitions a group can be expected to read: those from 0 on.
