@@ -41,8 +41,11 @@ extension Broker {
             if !missing.isEmpty { createMissing(missing) }
         }
         // Whoever asks for all topics looks after the cluster rather than for a leader.
-        let lacksLeader = response.topics.contains { $0.partitions.contains { $0.error == .leaderNotAvailable } }
-        if lacksLeader, !request.asksForAllTopics(version: call.version), sendsElsewhere(call) { return }
+        if view.isCutOff, !request.asksForAllTopics(version: call.version),
+            response.topics.contains(where: { $0.partitions.contains { $0.error == .leaderNotAvailable } })
+        {
+            return sendElsewhere(call)
+        }
         if request.includesClusterOperations { response.clusterOperations = Operations.cluster }
         if request.includesTopicOperations {
             for place in response.topics.indices where response.topics[place].error == .none {
@@ -52,15 +55,13 @@ extension Broker {
         call.reply(response)
     }
 
-    /// Whether the client had better ask another node, and is made to.
+    /// Has the client ask another node.
     ///
     /// A client whose partitions this node led has no other connection, and librdkafka asks for metadata where it has
     /// sent something last: told again and again that nobody leads, it would stay for as long as this node is cut off.
-    func sendsElsewhere(_ call: Call<Files>) -> Bool {
-        guard view.isCutOff else { return false }
+    func sendElsewhere(_ call: Call<Files>) {
         Mark.hit("Broker.sent-elsewhere")
         call.close("this node is cut off from the cluster: others know who leads")
-        return true
     }
 
     private func describe(

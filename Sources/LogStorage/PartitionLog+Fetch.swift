@@ -87,10 +87,9 @@ extension PartitionLog {
         var at = place.index
         var sound = place.position
         do throws(LogError) {
-            while sound - place.position < Self.checkLimit, let head = try reader.next() {
-                if let objection = map.objection(to: head, at: at, before: segment.end) {
-                    throw .corrupt(.init(file: segment.path, position: ByteCount(sound), detail: objection))
-                }
+            while sound - place.position < Self.checkLimit,
+                let head = try reader.next(at: at, before: segment.end, by: map)
+            {
                 at = at.advanced(by: head.slots)
                 sound = reader.position
             }

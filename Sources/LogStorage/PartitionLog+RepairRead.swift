@@ -59,10 +59,7 @@ extension PartitionLog {
         var reader = SegmentReader(
             file, path: segment.path, from: position, to: after?.bytes.lowerBound ?? segment.size, window: 64 << 10)
         var bytes = ByteBuffer()
-        while at < until, let head = try reader.next() {
-            if let objection = map.objection(to: head, at: at, before: segment.end) {
-                throw .corrupt(.init(file: segment.path, position: ByteCount(position), detail: objection))
-            }
+        while at < until, let head = try reader.next(at: at, before: segment.end, by: map) {
             let next = at.advanced(by: head.slots)
             if from < next {
                 guard at >= from || head.isHole else { return .absent }

@@ -192,16 +192,17 @@ final class Segment<FS: FileSystem> {
 
     /// - Throws: `.corrupt` while anything of the segment is damaged: what lies behind is found by its place.
     func cursor(from position: Int64) throws(LogError) -> EntryCursor<FS.File> {
-        if let damage = damage.first { throw damage.error }
-        let opened = try onDisk { () throws(DiskError) in try file() }
-        return EntryCursor(opened, path: path, from: position, to: size)
+        EntryCursor(try undamagedFile(), path: path, from: position, to: size)
     }
 
     /// The same for whoever wants each entry checked.
     func reader(from position: Int64) throws(LogError) -> SegmentReader<FS.File> {
+        SegmentReader(try undamagedFile(), path: path, from: position, to: size, window: 64 << 10)
+    }
+
+    private func undamagedFile() throws(LogError) -> FS.File {
         if let damage = damage.first { throw damage.error }
-        let opened = try onDisk { () throws(DiskError) in try file() }
-        return SegmentReader(opened, path: path, from: position, to: size, window: 64 << 10)
+        return try onDisk { () throws(DiskError) in try file() }
     }
 
     /// Closes what is open. Who still reads it keeps it open.

@@ -48,6 +48,17 @@ struct SegmentReader<File: StorageFile>: Sendable {
         return head
     }
 
+    /// The same, of an entry that is to lie at `index` and to end at or before `end`.
+    /// - Throws: `.corrupt` also when `map` objects to it.
+    mutating func next(at index: LogIndex, before end: LogIndex, by map: LogMap) throws(LogError) -> EntryHead? {
+        let begun = ByteCount(position)
+        guard let head = try next() else { return nil }
+        if let objection = map.objection(to: head, at: index, before: end) {
+            throw .corrupt(.init(file: path, position: begun, detail: objection))
+        }
+        return head
+    }
+
     func withEntry<Answer, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Answer
     ) throws(Failure) -> Answer {

@@ -25,6 +25,15 @@ import Testing
         try #require(node.broker.view.leader(of: partition)).term
     }
 
+    /// The node leads the partition no more, and knows of nobody who does.
+    private func resign(_ node: OneNode, _ partition: PartitionID, isCutOff: Bool) throws {
+        let term = try term(node, partition)
+        node.broker.update {
+            $0.note(partition, term: term, leader: nil)
+            $0.replace(isCutOff: isCutOff)
+        }
+    }
+
     private var asked: MetadataRequest {
         var request = MetadataRequest()
         var topic = MetadataRequest.Topic()
@@ -35,8 +44,7 @@ import Testing
 
     @Test func aNodeThatLeadsNoMoreDoesNotNameItself() throws {
         let (node, partition) = try cluster()
-        let term = try term(node, partition)
-        node.broker.update { $0.note(partition, term: term, leader: nil) }
+        try resign(node, partition, isCutOff: false)
         let answer = try node.ask(asked, version: 12)
         #expect(answer.topics.first?.partitions.map(\.leaderID) == [-1])
         #expect(answer.topics.first?.partitions.map(\.error) == [.leaderNotAvailable])
@@ -55,11 +63,7 @@ import Testing
 
     @Test func whoAsksANodeThatIsCutOffIsSentElsewhere() throws {
         let (node, partition) = try cluster()
-        let term = try term(node, partition)
-        node.broker.update {
-            $0.note(partition, term: term, leader: nil)
-            $0.replace(isCutOff: true)
-        }
+        try resign(node, partition, isCutOff: true)
         #expect(try node.begin(asked, version: 12).closed != nil)
         node.broker.update { $0.replace(isCutOff: false) }
         #expect(try node.ask(asked, version: 12).topics.first?.partitions.map(\.error) == [.leaderNotAvailable])
@@ -67,11 +71,7 @@ import Testing
 
     @Test func whoAsksForAllTopicsLooksAfterTheClusterAndIsAnswered() throws {
         let (node, partition) = try cluster()
-        let term = try term(node, partition)
-        node.broker.update {
-            $0.note(partition, term: term, leader: nil)
-            $0.replace(isCutOff: true)
-        }
+        try resign(node, partition, isCutOff: true)
         var all = MetadataRequest()
         all.topics = nil
         let answer = try node.ask(all, version: 12)
@@ -97,14 +97,10 @@ import Testing
         let (node, _) = try cluster()
         let topic = try node.topic("__consumer_offsets")
         let place = PartitionID(topic: topic, index: 0)
-        let term = try term(node, place)
         var request = FindCoordinatorRequest()
         request.coordinatorKeys = ["g"]
         #expect(try node.ask(request, version: 4).coordinators.map(\.error) == [.none])
-        node.broker.update {
-            $0.note(place, term: term, leader: nil)
-            $0.replace(isCutOff: true)
-        }
+        try resign(node, place, isCutOff: true)
         #expect(try node.begin(request, version: 4).closed != nil)
     }
 }

@@ -14,12 +14,18 @@ struct ProducerRecoveryTests {
         try files.list("/data/p").filter { $0.hasSuffix(".producers") }
     }
 
-    @Test func aClosedLogIsOpenedFromItsSnapshotAlone() throws {
+    /// A log that one producer has written.
+    private func nineEntries(settledBelow index: LogIndex) throws -> (SimFileSystem, SimLog) {
         let files = try makeMachine()
         let log = try openLog(files)
         for number in 0..<9 { try log.add(by: 5, sequence: Int32(number)) }
         try log.sync()
-        log.settleProducers(below: log.end)
+        log.settleProducers(below: index)
+        return (files, log)
+    }
+
+    @Test func aClosedLogIsOpenedFromItsSnapshotAlone() throws {
+        let (files, log) = try nineEntries(settledBelow: LogIndex(9))
         try log.close()
         #expect(try snapshots(files) == ["00000000000000000009.producers"])
         // With the segment's heads unreadable, only the snapshot can say it.
@@ -31,11 +37,7 @@ struct ProducerRecoveryTests {
     /// Kafka's checksum covers the epoch and the sequence, and not the offset, which a retry is answered with.
     @Test(arguments: [("the epoch", 51), ("the sequence", 56), ("the offset", 2)])
     func producersAreNotReadFromAnEntryThatHasRotted(_ what: String, _ position: Int64) throws {
-        let files = try makeMachine()
-        let log = try openLog(files)
-        for number in 0..<9 { try log.add(by: 5, sequence: Int32(number)) }
-        try log.sync()
-        log.settleProducers(below: LogIndex(4))
+        let (files, log) = try nineEntries(settledBelow: LogIndex(4))
         try log.checkpoint()
         let before = log.producers
         try log.close()
@@ -49,11 +51,7 @@ struct ProducerRecoveryTests {
     }
 
     @Test func whatIsNotSettledIsInNoSnapshot() throws {
-        let files = try makeMachine()
-        let log = try openLog(files)
-        for number in 0..<9 { try log.add(by: 5, sequence: Int32(number)) }
-        try log.sync()
-        log.settleProducers(below: LogIndex(4))
+        let (files, log) = try nineEntries(settledBelow: LogIndex(4))
         try log.close()
         #expect(try snapshots(files) == ["00000000000000000004.producers"])
         #expect(try openLog(files).producers == log.producers)

@@ -116,14 +116,19 @@ import Testing
         #expect(load.flaws(in: try world.recordsAfterPowerLoss(of: 0)) == [])
     }
 
-    /// Nothing on the disk says any more that there was more.
-    @Test func aRevivedCopyWithoutTheEndThatItAcknowledgedDoesNotVote() throws {
+    /// Three replicas that hold the same, the leader's place and a follower's.
+    private func converged() throws -> (ShardWorld, WorldLoad, leader: Int, follower: Int) {
         let world = try ShardWorld()
         let load = WorldLoad(world)
-        let first = try #require(world.waitForLeader())
-        let follower = (first + 1) % 3
+        let leader = try #require(world.waitForLeader())
         world.pass(milliseconds: 20) { load.produce() }
         #expect(world.pass(atMost: 1_000) { world.hasConverged })
+        return (world, load, leader, (leader + 1) % 3)
+    }
+
+    /// Nothing on the disk says any more that there was more.
+    @Test func aRevivedCopyWithoutTheEndThatItAcknowledgedDoesNotVote() throws {
+        let (world, load, first, follower) = try converged()
         let files = world.nodes[follower].files
         files.fail(.synchronize, on: ".log")
         load.produce()
@@ -142,12 +147,7 @@ import Testing
 
     /// What was to take the place of a log was promised to nobody before it was on the disk.
     @Test func aCopyThatCouldNotKeepItsLeadersSnapshotHasForgottenNothing() throws {
-        let world = try ShardWorld()
-        let load = WorldLoad(world)
-        let first = try #require(world.waitForLeader())
-        let follower = (first + 1) % 3
-        world.pass(milliseconds: 20) { load.produce() }
-        #expect(world.pass(atMost: 1_000) { world.hasConverged })
+        let (world, load, first, follower) = try converged()
         let end = world.replica(follower).log.end
         func cut(_ isCut: Bool) {
             world.cuts[first][follower] = isCut

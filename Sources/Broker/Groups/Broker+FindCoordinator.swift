@@ -13,7 +13,9 @@ extension Broker {
         let request = try FindCoordinatorRequest.decode(call.body, version: call.version)
         let keys = call.version >= 4 ? request.coordinatorKeys : [request.key]
         let found = keys.map { coordinator(of: $0, type: request.keyType) }
-        if found.contains(where: { $0.error == .coordinatorNotAvailable }), sendsElsewhere(call) { return }
+        if view.isCutOff, found.contains(where: { $0.error == .coordinatorNotAvailable }) {
+            return sendElsewhere(call)
+        }
         var response = FindCoordinatorResponse()
         if call.version >= 4 {
             response.coordinators = found

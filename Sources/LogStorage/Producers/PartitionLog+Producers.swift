@@ -300,11 +300,7 @@ extension PartitionLog {
             for number in place.segment..<segments.count {
                 let segment = segments[number]
                 var reader = try segment.reader(from: number == place.segment ? place.position : 0)
-                while let head = try reader.next() {
-                    if let objection = map.objection(to: head, at: at, before: segment.end) {
-                        let position = ByteCount(reader.position - Int64(head.totalSize))
-                        throw .corrupt(.init(file: segment.path, position: position, detail: objection))
-                    }
+                while let head = try reader.next(at: at, before: segment.end, by: map) {
                     if at >= from { visit(head, at) }
                     at = at.advanced(by: head.slots)
                 }

@@ -26,7 +26,13 @@ extension GroupChecks {
     }
 
     /// A heartbeat of a member says what it owns, whoever hears it: anything else it has let go.
-    public mutating func said(_ member: String, of group: String, owned: [Int32]) {
+    ///
+    /// - Parameters:
+    ///   - owned: `nil` when the heartbeat does not say.
+    ///   - isLeaving: that it leaves. What it was told before and hears after is not its own.
+    public mutating func said(_ member: String, of group: String, owned: [Int32]?, isLeaving: Bool = false) {
+        if isLeaving { leaving[group, default: []].insert(member) } else { leaving[group]?.remove(member) }
+        guard let owned else { return }
         for place in claims.keys where place.group == group && !owned.contains(place.partition) {
             claims[place]?.remove(member)
         }
@@ -41,11 +47,6 @@ extension GroupChecks {
         pressed[group]?[member] = nil
         assigned[group]?[member] = nil
         for place in claims.keys where place.group == group { claims[place]?.remove(member) }
-    }
-
-    /// A member says that it leaves, or anything else. What it was told before and hears after is not its own.
-    public mutating func says(_ member: String, of group: String, isLeaving: Bool) {
-        if isLeaving { leaving[group, default: []].insert(member) } else { leaving[group]?.remove(member) }
     }
 
     /// A member was told its whole assignment.

@@ -20,9 +20,9 @@ extension GroupWorld {
             deletedGroups.insert(exchange.group)
             checks.forget(group)
         case .consumerGroupHeartbeat(let request):
-            let owned = request.memberEpoch < 0 ? [] : request.topicPartitions?.flatMap(\.partitions)
-            if let owned { checks.said(request.memberID, of: group, owned: owned) }
-            checks.says(request.memberID, of: group, isLeaving: request.memberEpoch < 0)
+            let isLeaving = request.memberEpoch < 0
+            let owned = isLeaving ? [] : request.topicPartitions?.flatMap(\.partitions)
+            checks.said(request.memberID, of: group, owned: owned, isLeaving: isLeaving)
         default: break
         }
     }
