@@ -138,16 +138,21 @@ class Run:
         self.args, self.folder = args, folder
         self.chance = random.Random(args.seed)
         self.windows, self.complaints, self.notes = [], [], []
-        preloads = [f"{folder}/disk_shim.so"]
+        preloads = [self.shim("disk_shim")]
         has_clocks = "clock-jump" in args.kinds
         if has_clocks:
-            preloads.append(args.faketime)
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", preloads[0], f"{HERE}/disk_shim.c", "-ldl"], check=True)
+            preloads += [self.shim("timer_shim"), args.faketime]
         self.cluster = Cluster(folder, args.prefix, args.nodes, args.program, preloads, has_clocks, args.shards,
                                args.settings, args.disk_megabytes)
         self.load = Load(self)
         self.view = View(self)
         self.disk = MachineDisk(folder)
+
+    def shim(self, name):
+        """What stands between the nodes and the system, built."""
+        built = f"{self.folder}/{name}.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", built, f"{HERE}/{name}.c", "-ldl"], check=True)
+        return built
 
     # The run.
 

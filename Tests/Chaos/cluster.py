@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -154,6 +155,13 @@ class Node:
             self.process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.starts += 1
 
+    def takes_clients(self):
+        try:
+            with socket.create_connection((self.kafka, 9092), timeout=2):
+                return True
+        except OSError:
+            return False
+
     @property
     def control_path(self):
         return f"{self.cluster.folder}/n{self.number}.control"
@@ -253,7 +261,9 @@ class Cluster:
         if status["leaderless"] or status["underReplicated"] or alive < len(self.nodes):
             return False
         # A program without moves has none under way.
-        return not json.loads(self.command("cluster", "moves", "--json") or "[]")
+        if json.loads(self.command("cluster", "moves", "--json") or "[]"):
+            return False
+        return all(node.takes_clients() for node in self.nodes)
 
     def wait_whole(self, patience):
         """Whether every partition has its leader and all its replicas in time, and the seconds it took."""
