@@ -5,10 +5,10 @@ import LogModel
 import LogStorage
 import MetadataCore
 import NIOCore
-import Replication
 import Testing
 
 @testable import Broker
+@testable import Replication
 
 /// The shell around the group coordinator: where it is, when it answers, and what it says before it can.
 @Suite struct GroupTests {
@@ -122,6 +122,27 @@ import Testing
         let answer = try node.ask(fetch("orders-3"), version: 8)
         #expect(answer.groups[0].error == .none)
         #expect(answer.groups[0].topics.first?.partitions.first?.committedOffset == 45)
+    }
+
+    /// A full disk ends a coordinator, not the leader. What it had written may yet be committed, and the next one
+    /// would then go on from a log that says otherwise than it.
+    @Test func theNextCoordinatorOfTheSameLeaderKnowsWhatIsOnItsWayToTheDisk() throws {
+        let node = try nodeWithGroups()
+        let first = try node.begin(commit(41, of: "orders"), version: 8)
+        node.settleDiskExcluded()
+        let offsets = node.broker.view.cluster.allTopics.first { $0.name.rawValue == "__consumer_offsets" }
+        let place = PartitionID(
+            topic: try #require(offsets?.id), index: GroupPlace.partition(of: "orders", count: 4))
+        let replica = try #require(node.shard.replica(place))
+        replica.lacksRoom = true
+        let second = try node.begin(commit(42, of: "orders"), version: 8)
+        node.settleDiskExcluded()
+        #expect(second.response?.topics.first?.partitions.first?.error == .notCoordinator)
+        #expect(first.response?.topics.first?.partitions.first?.error == .notCoordinator)
+        _ = try node.begin(fetch("orders"), version: 8)
+        node.settle()
+        let answer = try node.ask(fetch("orders"), version: 8)
+        #expect(answer.groups.first?.topics.first?.partitions.first?.committedOffset == 41)
     }
 
     /// A coordinator that took in the topics when it was made missed what became of them while it read its log.

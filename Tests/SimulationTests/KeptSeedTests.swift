@@ -38,6 +38,7 @@ import Testing
         (4373, "votes promised while the journal was written anew were taken for durable"),
         (1448, "a state machine had been fed more than its copy, opened anew, knew to be committed"),
         (122_150, "a copy whose disk refused a snapshot was said to have acknowledged the snapshot, and lost its vote"),
+        (138_069, "a coordinator read the groups without what the one before, of the same leader, had on its way"),
     ]
 
     @Test(arguments: keptShards.map(\.seed))

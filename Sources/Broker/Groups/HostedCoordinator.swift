@@ -86,12 +86,15 @@ final class HostedCoordinator<Environment: ShardEnvironment> {
         let watcher = CommitWatcher { [unowned self] in self.loadWhenCommitted() }
         self.watcher = watcher
         replica.watch(watcher)
+        loadsUntil = replica.log.endOffset
         loadWhenCommitted()
     }
 
-    /// Until an entry of its own term is committed, a leader does not know how far its log is.
+    /// Until an entry of its own term is committed, a leader does not know how far its log is. A coordinator before
+    /// this one may have ended in the same term, by a full disk, with records on their way: they may yet be committed,
+    /// and are part of the groups as soon as they are in the leader's log.
     private func loadWhenCommitted() {
-        guard phase == .waiting, isCurrent, let end = replica.highWatermark else { return }
+        guard phase == .waiting, isCurrent, let end = replica.highWatermark, end >= loadsUntil else { return }
         stopWatching()
         phase = .loading
         loadsUntil = end
