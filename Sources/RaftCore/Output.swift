@@ -37,6 +37,9 @@ extension RaftNode {
         case snapshotInstalled(LogAnchor)
         /// What came beside `installSnapshot` was damaged: nothing has changed, and the leader will send it again.
         case snapshotRefused
+        /// A state machine was fed all entries below: they are committed, also where this node was not told so. It may
+        /// outlive the copy of the log that it was fed from.
+        case applied(through: LogIndex)
         /// Retention removed what lies before the anchor.
         case logStartMoved(LogAnchor)
     }

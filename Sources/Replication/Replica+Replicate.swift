@@ -44,8 +44,7 @@ extension Replica {
                     // What is damaged is sent once it has been repaired.
                     return
                 }
-            case .snapshot:
-                guard sendSnapshot(to: peer) else { return }
+            case .snapshot: sendSnapshot(to: peer)
             }
         }
     }
@@ -73,22 +72,17 @@ extension Replica {
 
     /// A peer that needs what lies before our log start is restarted at an anchor: at our log's start for a plain
     /// partition, where the state has been applied to for a state machine.
-    ///
-    /// - Returns: whether one could be sent. A state machine outlives the copy of its log that a failed disk took away,
-    ///   and may have been fed more than the new leader's commit index says until its term's first entry is committed.
-    private func sendSnapshot(to peer: NodeID) -> Bool {
+    private func sendSnapshot(to peer: NodeID) {
         var anchor = log.start
         // Without its producers a copy that comes to lead would store their retries a second time.
         var payload = [log.producersAtStart()]
         if let state {
-            guard applied <= raft.commit else { return false }
             anchor = appliedAnchor
             payload = [state.snapshot()]
         }
         Mark.hit("Replica.sent-snapshot")
         let message = raft.snapshotSent(to: peer, anchor: anchor, now: shard.environment.now)
         shard.environment.send(message, of: id, payload: payload, to: peer)
-        return true
     }
 
     private var appliedAnchor: LogAnchor {

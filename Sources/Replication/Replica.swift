@@ -173,10 +173,18 @@ public final class Replica<Environment: ShardEnvironment> {
         if let snapshot = work.installSnapshot { install(snapshot, bytes: entries?.bytes) }
         if let change = work.roleChange { roleChanged(change) }
         if work.committed != nil { commitMoved() }
-        if work.appendLeaderStart != nil { append(.leaderStart, payload: LeaderStartPayload.encode(raft.term)) }
+        if work.appendLeaderStart != nil { beginTerm() }
         if let members = work.membersCommitted { membersSettled(members) }
         if let members = work.appendMembers { appendMembers(members) }
         if work.endRebuilding { endRebuilding() }
+    }
+
+    /// Appends the first entry of this term. A state machine outlives the copy of its log that a failed disk took away:
+    /// what it was fed is committed, though the copy that was opened anew may not know it. A peer that needs a snapshot
+    /// before it can hold anything of this term could not be sent one otherwise.
+    private func beginTerm() {
+        append(.leaderStart, payload: LeaderStartPayload.encode(raft.term))
+        if applied > raft.commit { step(.applied(through: applied)) }
     }
 
     private func post(_ envelope: Envelope) {

@@ -49,6 +49,19 @@ import Testing
         #expect(bench[0].commit == index(3))
     }
 
+    /// What a state machine was fed is committed, whatever a copy of the log that was opened anew has been told; as far
+    /// as the log is known to be the one it was fed from.
+    @Test func whatAStateMachineWasFedIsCommitted() {
+        var bench = Bench(voters: 3, logs: [[1, 1], [1, 1], [1, 1]])
+        bench.step(0, .applied(through: index(2)))
+        #expect(bench[0].commit == .zero, "its end may yet be cut")
+        bench.passes = { if case .append = $0.message { false } else { true } }
+        bench.elect(0)
+        bench.step(0, .applied(through: index(2)))
+        #expect(bench[0].commit == index(2))
+        #expect(!bench[0].hasCommittedInTerm)
+    }
+
     /// T-C3 (openraft a9f696a9): the leader's own copy counts once its disk has it, and not before.
     @Test func ownEntriesCountOnlyOnceTheyAreDurable() {
         var bench = Bench(voters: 1)

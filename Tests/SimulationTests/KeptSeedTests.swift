@@ -39,6 +39,7 @@ import Testing
         (1448, "a state machine had been fed more than its copy, opened anew, knew to be committed"),
         (122_150, "a copy whose disk refused a snapshot was said to have acknowledged the snapshot, and lost its vote"),
         (138_069, "a coordinator read the groups without what the one before, of the same leader, had on its way"),
+        (138_914, "a leader opened anew could not send the state that a peer needed before anything was committed"),
     ]
 
     @Test(arguments: keptShards.map(\.seed))

@@ -57,6 +57,7 @@ public struct ConsensusChecks {
         let place = Int(node.rawValue)
         var mirror = ReplicaMirror()
         mirror.promisedTerm = replicas[place].promisedTerm
+        mirror.everCommitted = replicas[place].everCommitted
         mirror.isRebuilding = true
         replicas[place] = mirror
     }
@@ -158,6 +159,7 @@ public struct ConsensusChecks {
         mirror.start = start.end
         mirror.startTerm = start.term
         mirror.promisedTerm = before.promisedTerm
+        mirror.everCommitted = before.everCommitted
         mirror.isUp = true
         mirror.isRebuilding = before.isRebuilding
         mirror.changes = changes(before: start.end)
@@ -258,6 +260,7 @@ public struct ConsensusChecks {
         let place = Int(view.node.rawValue)
         let mirror = replicas[place]
         replicas[place].commit = view.commit
+        replicas[place].everCommitted = max(view.commit, mirror.everCommitted)
         guard view.commit <= mirror.end else {
             throw Violation(.stateMachineSafety, "\(view.node) commits \(view.commit), past its end \(mirror.end)")
         }
@@ -300,6 +303,8 @@ public struct ConsensusChecks {
 
     private func leaderCommitted(_ view: ReplicaView, _ mirror: ReplicaMirror) throws(Violation) {
         let place = Int(view.node.rawValue)
+        // A state machine that outlived a failed disk still knows what was committed before.
+        guard view.commit > mirror.everCommitted else { return }
         guard mirror.term(endingAt: view.commit) == view.term else {
             let term = mirror.term(endingAt: view.commit).map { "\($0)" } ?? "none"
             throw Violation(

@@ -21,6 +21,8 @@ struct ReplicaMirror {
     var promisedTerm = Term.zero
     /// The highest commit index it has shown since it was started.
     var commit = LogIndex.zero
+    /// The highest commit index it has ever shown.
+    var everCommitted = LogIndex.zero
 
     var end: LogIndex { entries.last?.end ?? start }
 
