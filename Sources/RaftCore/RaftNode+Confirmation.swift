@@ -14,6 +14,15 @@ extension RaftNode {
         return min(answered, lastSequence)
     }
 
+    private var confirmedByOutgoing: UInt64 {
+        let answered = majorityValue(of: members.outgoing, own: UInt64.max, least: 0) {
+            $0.isTrusted ? $0.answered : 0
+        } isOne: {
+            $0.isOutgoing
+        }
+        return min(answered, lastSequence)
+    }
+
     /// The latest moment at which leadership was certain; `nil` while it never was in this term, or is not claimed.
     ///
     /// Certain means that no later leader can have been elected before. It does not mean that all is known which
@@ -58,8 +67,12 @@ extension RaftNode {
     }
 
     /// Those who had lost their log before a heartbeat that a quorum of others has answered follow us and nobody later.
+    ///
+    /// While a change is under way a majority of the outgoing voters is enough: nobody is elected without one, whether
+    /// he knows of the change or not, before this leader has ended it. Else an only incoming voter that loses its log
+    /// would wait for itself.
     private mutating func vouch() {
-        let confirmed = confirmedSequence
+        let confirmed = members.isJoint ? confirmedByOutgoing : confirmedSequence
         for place in peers.indices {
             if case .lost(let since) = peers[place].memory, confirmed > since { peers[place].memory = .vouchedFor }
         }

@@ -126,7 +126,7 @@ extension RaftNode {
         let settled = max(log.members.latestEnd, termStart.advanced(by: 1))
         guard commit >= settled else { return }
         if members.isJoint {
-            guard pendingMembers == nil, acceptsProposals else { return }
+            guard pendingMembers == nil, acceptsProposals, incomingCanElect else { return }
             pendingMembers = members.left
             output.appendMembers = pendingMembers
             return
@@ -136,6 +136,16 @@ extension RaftNode {
             sayFarewell(into: &output)
         }
         if !members.isElector(id), transfer == nil, fault == nil { handOver(into: &output) }
+    }
+
+    /// Whether the incoming voters can do without the outgoing ones: those whose logs were lost have no vote before they
+    /// have everything again.
+    private var incomingCanElect: Bool {
+        majorityValue(of: members.voters, own: 1, least: 0) {
+            $0.memory == .sound && $0.state == .replicating ? 1 : 0
+        } isOne: {
+            $0.isVoter
+        } == 1
     }
 
     /// Tells those who are out that they are, and forgets them.
@@ -175,7 +185,8 @@ extension RaftNode {
         return min(incoming, majorityValue(of: members.outgoing, own: own, least: least, reached) { $0.isOutgoing })
     }
 
-    private func majorityValue<Value: Comparable>(
+    /// Leader: the largest value that a majority of one half of the voters has reached.
+    func majorityValue<Value: Comparable>(
         of voters: [NodeID], own: Value, least: Value, _ reached: (Progress) -> Value, isOne: (Progress) -> Bool
     ) -> Value {
         let quorum = Quorum(of: voters.count)

@@ -437,4 +437,23 @@ func refused(_ isTaken: Bool, _ comment: Comment? = nil, at place: SourceLocatio
         #expect(!bench.members[1].isRebuilding)
         #expect(bench.members[1].end == bench.members[0].end)
     }
+
+    /// Whoever comes to lead while a change is under way needs a majority of the outgoing voters.
+    @Test func theOnlyIncomingVoterIsRebuiltByTheOnlyOutgoingOne() {
+        var bench = led(voters: 1, strangers: 1)
+        bench.propose(0, slots: 3)
+        learners(&bench, nodes(1))
+        bench.passes = Bench.cut([1], [0])
+        taken(bench.change(0, to: RaftMembers(voters: nodes(1), outgoing: nodes(0))))
+        bench.crash(1)
+        bench.wipe(1)
+        bench.restart(1)
+        bench.passes = { _ in true }
+        bench.step(0, .peerLost(NodeID(1)))
+        bench.step(0, .peerConnected(NodeID(1)))
+        bench.run(milliseconds: 4_000)
+        #expect(!bench.members[1].isRebuilding)
+        #expect(bench[1].members.voters == nodes(1) && !bench[1].members.isJoint)
+        #expect(bench.oracle.violations.isEmpty)
+    }
 }
