@@ -35,7 +35,8 @@ public enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .noBroker(let tried):
             tried.isEmpty ? "no broker is known" : "no broker answers: " + tried.joined(separator: "; ")
-        case .connectionClosed(let peer): "\(peer) closed the connection (as a node does that is cut off)"
+        case .connectionClosed(let peer):
+            "\(peer) closed the connection, as a node that is cut off from its cluster does: see godwit cluster status"
         case .timedOut(let what): "\(what) was not answered in time"
         case .refused(let code, let subject, let message):
             if let message, !message.isEmpty { "\(subject): \(message) (\(code))" } else { "\(subject): \(code)" }
