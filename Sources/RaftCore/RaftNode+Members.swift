@@ -138,8 +138,8 @@ extension RaftNode {
         if !members.isElector(id), transfer == nil, fault == nil { handOver(into: &output) }
     }
 
-    /// Whether the incoming voters can do without the outgoing ones: those whose logs were lost have no vote before they
-    /// have everything again.
+    /// Whether the incoming voters can do without the outgoing ones: those whose logs were lost have no vote before
+    /// they have everything again.
     private var incomingCanElect: Bool {
         majorityValue(of: members.voters, own: 1, least: 0) {
             $0.memory == .sound && $0.state == .replicating ? 1 : 0
