@@ -201,7 +201,8 @@ class Run:
         window["words"] = [fault.inject() for fault in chosen]
         say(f"{self.elapsed():5.0f} s  {'; '.join(window['words'])}")
         time.sleep(seconds)
-        for fault in chosen:
+        # A move is taken back by a cluster that answers.
+        for fault in sorted(chosen, key=lambda each: each.kind == "move"):
             fault.heal()
         window["healed"] = time.monotonic_ns()
         if self.cluster.wait_whole(self.args.patience) is None:
