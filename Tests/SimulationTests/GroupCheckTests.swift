@@ -216,6 +216,18 @@ import Testing
         try checks.told([0], to: "b", of: "g", asked: 80, time: 80, patience: patience)
     }
 
+    /// What a member says to a node that does not coordinate its group is not known to the one that does.
+    @Test func whoLetGoBeforeAnotherNodeIsStillToSaySo() throws {
+        var checks = try owned()
+        try checks.told([0, 1], to: "a", of: "g", asked: 21, time: 21, patience: patience)
+        try checks.told([0], to: "a", of: "g", asked: 30, time: 30, patience: patience)
+        checks.said("a", of: "g", owned: [0])
+        var heard = checks
+        heard.heard("a", of: "g", owned: [0], time: 40)
+        breaks(.soleOwner) { try heard.told([0], to: "b", of: "g", asked: 80, time: 80, patience: patience) }
+        try checks.told([0], to: "b", of: "g", asked: 80, time: 80, patience: patience)
+    }
+
     /// Heartbeats prolong a session from when they arrived, and only those that were accepted.
     @Test func sessionCountsFromTheLastAcceptedHeartbeat() throws {
         var prolonged = try owned()

@@ -21,8 +21,13 @@ extension GroupChecks {
     /// or where the session is over and the word of that is not committed yet, keeps nothing. A coordinator answers in
     /// the order in which it decides, so whoever is given a partition is told so before any heartbeat that came later
     /// counts.
-    public mutating func heard(_ member: String, of group: String, time: UInt64) {
+    ///
+    /// - Parameter owned: what it said that it owns, if it did. Nobody but the coordinator can take note of it that a
+    ///   member has let go of all that it was told to.
+    public mutating func heard(_ member: String, of group: String, owned: [Int32]? = nil, time: UInt64) {
         lastHeard[group, default: [:]][member] = max(time, lastHeard[group]?[member] ?? 0)
+        let isDone = owned?.allSatisfy { isAssigned(Place(group: group, partition: $0), to: member) }
+        if isDone == true { pressed[group]?[member] = nil }
     }
 
     /// A heartbeat of a member says what it owns, whoever hears it: anything else it has let go.
@@ -36,10 +41,6 @@ extension GroupChecks {
         for place in claims.keys where place.group == group && !owned.contains(place.partition) {
             claims[place]?.remove(member)
         }
-        let isPressed = claims.contains { place, members in
-            place.group == group && members.contains(member) && !isAssigned(place, to: member)
-        }
-        if !isPressed { pressed[group]?[member] = nil }
     }
 
     /// The coordinator has agreed that a member is gone, or has said so itself.

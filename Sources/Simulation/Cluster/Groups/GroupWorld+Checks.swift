@@ -195,7 +195,9 @@ extension GroupWorld {
             checks.gone(request.memberID, of: group)
             return
         }
-        checks.heard(request.memberID, of: group, time: exchange.arrived ?? 0)
+        checks.heard(
+            request.memberID, of: group, owned: request.topicPartitions?.flatMap(\.partitions),
+            time: exchange.arrived ?? 0)
         checks.joined(membership(exchange, request.memberID, response.memberEpoch))
         checks.told(epoch: response.memberEpoch, to: request.memberID, of: group, time: cluster.now)
         guard let assignment = response.assignment else { return }
