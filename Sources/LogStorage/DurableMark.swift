@@ -27,6 +27,8 @@ final class DurableMark<FS: FileSystem>: Sendable {
         /// Open since it was first written to: a log that takes records writes it hundreds of times a second, and has
         /// its last segment open too.
         var file: FS.File?
+        /// What was written last: its room is used again.
+        var bytes = ByteBuffer()
     }
 
     private let directory: String
@@ -47,14 +49,13 @@ final class DurableMark<FS: FileSystem>: Sendable {
 
     var epoch: Int { state.withLock { $0.epoch } }
 
-    static func encode(_ index: LogIndex) -> ByteBuffer {
-        var bytes = ByteBufferAllocator().buffer(capacity: size)
+    static func encode(_ index: LogIndex, into bytes: inout ByteBuffer) {
+        bytes.clear(minimumCapacity: size)
         bytes.writeInteger(magic)
         bytes.writeInteger(0 as UInt32)
         bytes.writeInteger(index.rawValue)
         let crc = bytes.withUnsafeReadableBytes { CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[8...])) }
         bytes.setInteger(crc, at: bytes.readerIndex + 4)
-        return bytes
     }
 
     /// Everything below `index` has just been made durable, by a sync that began in `epoch`. A failure costs only what
@@ -79,11 +80,11 @@ final class DurableMark<FS: FileSystem>: Sendable {
     }
 
     private func write(_ index: LogIndex, _ state: inout State) throws(DiskError) -> FS.File {
-        let bytes = Self.encode(index)
+        Self.encode(index, into: &state.bytes)
         let file: FS.File = if let open = state.file { open } else { try fs.open(path, .createOrOpen) }
         // After a failure it is opened anew.
         state.file = nil
-        try bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
+        try state.bytes.withUnsafeReadableBytes { (bytes) throws(DiskError) in try file.write([bytes], at: .zero) }
         state.file = file
         return file
     }

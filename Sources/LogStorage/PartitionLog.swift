@@ -101,6 +101,7 @@ public final class PartitionLog<FS: FileSystem> {
         recovery: RecoveryReport, hasDamageNote: Bool = false, marked: LogIndex? = nil
     ) {
         self.directory = directory
+        failureNote = Self.failureNote(in: directory)
         self.fs = fs
         self.limits = limits
         self.recovery = recovery
@@ -125,7 +126,7 @@ public final class PartitionLog<FS: FileSystem> {
     }
 
     /// See `SyncTicket.failureNote`.
-    var failureNote: String { Self.failureNote(in: directory) }
+    let failureNote: String
 
     /// The last entry's term and end; the start anchor's position while the log is empty.
     public var lastEntry: LogPosition { LogPosition(term: lastTerm, end: end) }

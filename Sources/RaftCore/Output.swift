@@ -85,6 +85,8 @@ extension RaftNode {
         /// Something happened that no correct group can do. The node ignores every later event; the caller should
         /// report the sentence and stop serving the group.
         public var fault: String?
+        /// When `.tick` is next of any use, as `RaftNode.deadline` says.
+        public var deadline = Moment.never
 
         public init() {}
 
@@ -104,6 +106,7 @@ extension RaftNode {
             committed = nil
             roleChange = nil
             fault = nil
+            deadline = .never
         }
     }
 

@@ -214,6 +214,7 @@ public struct RaftNode: Sendable {
             output.persist = hardState
         }
         if commit > before.1 { output.committed = commit }
+        output.deadline = deadline
     }
 
     private mutating func tick(into output: inout Output) {

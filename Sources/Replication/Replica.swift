@@ -138,7 +138,7 @@ public final class Replica<Environment: ShardEnvironment> {
         output.reset()
         raft.handle(event, now: shard.environment.now, into: &output)
         let work = output
-        shard.environment.wake(at: raft.deadline)
+        shard.environment.wake(at: work.deadline)
         perform(work, entries: entries)
         if !waitingConfirmations.isEmpty { answerConfirmations() }
     }
