@@ -38,7 +38,7 @@ extension RaftNode {
         /// What came beside `installSnapshot` was damaged: nothing has changed, and the leader will send it again.
         case snapshotRefused
         /// A state machine was fed all entries below: they are committed, also where this node was not told so. It may
-        /// outlive the copy of the log that it was fed from.
+        /// outlive the copy of the log that it was fed from. Says nothing where the log is not known to be the same.
         case applied(through: LogIndex)
         /// Retention removed what lies before the anchor.
         case logStartMoved(LogAnchor)

@@ -198,7 +198,7 @@ public struct RaftNode: Sendable {
         case .rebuilt: rebuilt()
         case .snapshotInstalled(let anchor): snapshotInstalled(anchor, into: &output)
         case .snapshotRefused: installing = nil
-        case .applied(let end): commit = max(commit, min(end, verified))
+        case .applied(let end): if end <= verified { commit = max(commit, end) }
         case .logStartMoved(let anchor): logStartMoved(to: anchor)
         }
         settleMembers(committedBefore: before.1, into: &output)

@@ -183,8 +183,8 @@ public final class Replica<Environment: ShardEnvironment> {
     /// what it was fed is committed, though the copy that was opened anew may not know it. A peer that needs a snapshot
     /// before it can hold anything of this term could not be sent one otherwise.
     private func beginTerm() {
-        append(.leaderStart, payload: LeaderStartPayload.encode(raft.term))
         if applied > raft.commit { step(.applied(through: applied)) }
+        append(.leaderStart, payload: LeaderStartPayload.encode(raft.term))
     }
 
     private func post(_ envelope: Envelope) {

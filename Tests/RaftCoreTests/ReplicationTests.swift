@@ -57,6 +57,8 @@ import Testing
         #expect(bench[0].commit == .zero, "its end may yet be cut")
         bench.passes = { if case .append = $0.message { false } else { true } }
         bench.elect(0)
+        bench.step(0, .applied(through: index(9)))
+        #expect(bench[0].commit == .zero, "it was fed from another log")
         bench.step(0, .applied(through: index(2)))
         #expect(bench[0].commit == index(2))
         #expect(!bench[0].hasCommittedInTerm)
